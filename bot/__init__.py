@@ -1,0 +1,1 @@
+"""The Telegram chat: python-telegram-bot around the use cases in `service`."""

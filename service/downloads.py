@@ -1,0 +1,295 @@
+"""The main use case: an address comes in, a job is made, and it runs until its files are stored."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from service import endings
+from service.errors import Conflict, IdempotencyConflict, JobNotFound, JobNotLive, JobNotRetryable
+from service.media_url import MediaUrl
+from service.model import PUBLIC, DownloadSession, Job, JobFile, JobStatus, Origin, Selection
+from service.ports import Clock, Database, Engine, Fetcher, IdempotencyKey, Ids, JobEvents, Media, Quota, Transaction
+from service.run import Run, RunParts, RunPolicy
+
+log = logging.getLogger("magpie.downloads")
+IDEMPOTENCY_LIFE = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What somebody asks for. Without a download session, one is made that closes with the job."""
+
+    url: MediaUrl
+    selection: Selection
+    origin: Origin
+    account_id: int | None = None
+    download_session_id: UUID | None = None
+    requested_username: str | None = None
+    refresh: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promise:
+    """An idempotency key: the same caller, key and body within 24 hours get the same job."""
+
+    caller: str
+    key: str
+    body_hash: str
+
+
+class _KeyTaken(Exception):
+    """Somebody used the key between our look and our write."""
+
+
+class Downloads:
+    """Submit, run, cancel and retry jobs. `engine` is None in a process that runs its one job itself."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        engine: Engine | None,
+        fetcher: Fetcher,
+        media: Media,
+        events: JobEvents,
+        quota: Quota,
+        clock: Clock,
+        ids: Ids,
+        policy: RunPolicy,
+    ) -> None:
+        self._database, self._engine, self._fetcher = database, engine, fetcher
+        self._events, self._quota, self._clock, self._ids = events, quota, clock, ids
+        self._parts = RunParts(
+            database=database, fetcher=fetcher, media=media, events=events, quota=quota, clock=clock, ids=ids, policy=policy
+        )
+        self._media = media
+        self._running: dict[UUID, asyncio.Task[None]] = {}
+
+    # --- asking -------------------------------------------------------------------------------------------------
+
+    async def submit(self, order: Order, promise: Promise | None = None) -> tuple[Job, bool]:
+        """The job, and whether it is new.
+
+        Media that is in the store already comes back as a completed job at once. Raises `AddressNotAllowed`,
+        `LimitReached`, `IdempotencyConflict`.
+        """
+        if promise and (known := await self._promised(promise)):
+            return known, False
+        await self._fetcher.check_address(order.url)
+        job, folder = self._job(order)
+        try:
+            async with self._database.write() as transaction:
+                twin = await self._accept(transaction, order, job, folder, promise)
+                stored = [] if twin else await Run(self._parts, job).stored_without_asking(transaction)
+                if not twin and not stored:
+                    await transaction.queue.enqueue(job)
+        except _KeyTaken:
+            assert promise is not None
+            known = await self._promised(promise)
+            assert known is not None
+            return known, False
+        if twin:
+            return twin, False
+        self._events.publish(job)
+        log.info("job accepted", extra={"job_id": str(job.id), "url": job.url.shown, "selection": job.selection.key})
+        if stored:
+            job = await self._hand_back(job)
+        return job, True
+
+    def _job(self, order: Order) -> tuple[Job, UUID]:
+        session_id = order.download_session_id or self._ids.new()
+        private = f"account:{order.account_id}" if order.account_id is not None else f"session:{session_id}"
+        job = Job(
+            id=self._ids.new(),
+            download_session_id=session_id,
+            account_id=order.account_id,
+            origin=order.origin,
+            url=order.url,
+            selection=order.selection,
+            scope=private if order.url.is_secret else PUBLIC,
+            refresh=order.refresh,
+            created_at=self._clock.now(),
+        )
+        return job, session_id
+
+    async def _accept(self, transaction: Transaction, order: Order, job: Job, folder: UUID, promise: Promise | None) -> Job | None:
+        """Write the rows; returns the live job that asks for the same already, when there is one."""
+        if order.download_session_id is None:
+            await transaction.download_sessions.add(
+                DownloadSession(
+                    id=job.download_session_id,
+                    folder=folder,
+                    owner_id=order.account_id,
+                    created_by=order.origin,
+                    requested_username=order.requested_username,
+                    closes_with_job=True,
+                    created_at=job.created_at,
+                    last_activity=job.created_at,
+                )
+            )
+        await self._quota.admit(transaction, job)
+        if not await transaction.jobs.add(job):
+            return await transaction.jobs.live_twin(job)
+        if promise:
+            entry = IdempotencyKey(
+                caller=promise.caller, key=promise.key, body_hash=promise.body_hash, job_id=job.id, created_at=job.created_at
+            )
+            if not await transaction.idempotency_keys.put(entry, since=job.created_at - IDEMPOTENCY_LIFE):
+                raise _KeyTaken
+        return None
+
+    async def _promised(self, promise: Promise) -> Job | None:
+        async with self._database.read() as transaction:
+            entry = await transaction.idempotency_keys.get(promise.caller, promise.key, self._clock.now() - IDEMPOTENCY_LIFE)
+            if entry is None:
+                return None
+            if entry.body_hash != promise.body_hash:
+                raise IdempotencyConflict
+            return await transaction.jobs.get(entry.job_id)
+
+    async def _hand_back(self, job: Job) -> Job:
+        """Complete the job from the store; should the bytes have vanished meanwhile, it goes through the queue after all."""
+        run = Run(self._parts, job)
+        if not await run.from_store():
+            async with self._database.write() as transaction:
+                run.job = await endings.requeue(transaction, run.job)
+            self._events.publish(run.job)
+        return run.job
+
+    # --- looking ------------------------------------------------------------------------------------------------
+
+    async def get(self, job_id: UUID) -> Job:
+        """Raises `JobNotFound`."""
+        async with self._database.read() as transaction:
+            job = await transaction.jobs.get(job_id)
+        if job is None:
+            raise JobNotFound
+        return job
+
+    async def session_of(self, job: Job) -> DownloadSession:
+        async with self._database.read() as transaction:
+            session = await transaction.download_sessions.get(job.download_session_id)
+        assert session is not None, "a job's session goes only together with the job"
+        return session
+
+    async def files(self, job: Job) -> list[JobFile]:
+        async with self._database.read() as transaction:
+            return await transaction.media_files.of_job(job.id)
+
+    async def ahead_of(self, job: Job) -> int:
+        """How many jobs wait in the queue before this one."""
+        async with self._database.read() as transaction:
+            return await transaction.jobs.ahead_of(job)
+
+    async def wait(self, job_id: UUID, timeout: timedelta) -> Job:  # noqa: ASYNC109 - the job as it then is, is an answer too
+        """Until the job has ended, or the time is over: the job as it is then."""
+        news = asyncio.Event()
+        end = self._events.subscribe(lambda job: news.set() if job.id == job_id and not job.status.is_live else None)
+        deadline = self._clock.monotonic() + timeout.total_seconds()
+        try:
+            while True:
+                job = await self.get(job_id)
+                left = deadline - self._clock.monotonic()
+                if not job.status.is_live or left <= 0:
+                    return job
+                # The news is of this process only: a job may run in another.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(min(left, 2.0)):
+                        await news.wait()
+        finally:
+            end()
+
+    # --- changing -----------------------------------------------------------------------------------------------
+
+    async def cancel(self, job_id: UUID) -> Job:
+        """A queued job ends at once; of a running one every process is killed. Raises `JobNotFound`, `JobNotLive`."""
+        while True:
+            job = await self.get(job_id)
+            if not job.status.is_live:
+                raise JobNotLive
+            cancelled = job.cancelled(self._clock.now())
+            async with self._database.write() as transaction:
+                if not await transaction.jobs.save(cancelled, if_seq=job.seq):
+                    continue
+                started = await endings.end(transaction, cancelled, [])
+            break
+        if running := self._running.get(job_id):
+            running.cancel()
+            await asyncio.wait({running})
+        if self._engine is not None:
+            await self._engine.cancel(job)
+        for changed in (cancelled, *started):
+            self._events.publish(changed)
+        return cancelled
+
+    async def retry(self, job_id: UUID) -> Job:
+        """Raises `JobNotFound`, `JobNotRetryable`, `Conflict`, `LimitReached`."""
+        job = await self.get(job_id)
+        async with self._database.write() as transaction:
+            if job.status not in {JobStatus.FAILED, JobStatus.CANCELLED}:
+                raise JobNotRetryable
+            if await transaction.jobs.live_twin(job):
+                raise Conflict("The same download is under way already.")
+            await self._quota.admit(transaction, job)
+            again = await endings.requeue(transaction, job)
+        self._events.publish(again)
+        return again
+
+    # --- running ------------------------------------------------------------------------------------------------
+
+    async def run(self, job_id: UUID) -> None:
+        """Work on the job until it ends, waits for another or is cancelled. May be called again for the same job.
+
+        Cancelling this call lets the job go as it is: it is not marked as cancelled, and runs again later.
+        """
+        async with self._database.write() as transaction:
+            job = await transaction.jobs.get(job_id)
+            started = await self._start(transaction, job) if job else None
+        if started is None:
+            return
+        self._events.publish(started)
+        work = asyncio.create_task(Run(self._parts, started).work(), name=f"job {job_id}")
+        self._running[job_id] = work
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError:
+            if work.cancelled():  # by `cancel`: the row says so already
+                return
+            work.cancel()
+            await asyncio.wait({work})
+            raise
+        finally:
+            self._running.pop(job_id, None)
+
+    async def _start(self, transaction: Transaction, job: Job) -> Job | None:
+        if not job.status.is_live:
+            return None
+        if not await self._quota.may_start(transaction, job):
+            await transaction.jobs.save(job.waiting(endings.place_of(job)), if_seq=job.seq)
+            return None
+        started = job.started(self._clock.now())
+        return started if await transaction.jobs.save(started, if_seq=job.seq) else None
+
+    async def recover(self) -> int:
+        """At the start: enter live jobs that the engine does not know, and drop what nobody works in. Returns how many."""
+        assert self._engine is not None
+        async with self._database.read() as transaction:
+            live = await transaction.jobs.live()
+            fetches = {str(fetch.id) for fetch in await transaction.fetches.all()}
+        known = await self._engine.known(live)
+        lost = [job for job in live if (job.id not in known if job.waits_for is None else job.waits_for not in fetches)]
+        for job in lost:
+            async with self._database.write() as transaction:
+                await endings.requeue(transaction, job)
+        self._drop_abandoned({job.id for job in live})
+        return len(lost)
+
+    def _drop_abandoned(self, live: set[UUID]) -> None:
+        for job_id in self._media.abandoned_work():
+            if job_id not in live:
+                self._media.discard_work(job_id)

@@ -1,0 +1,85 @@
+"""What follows, in the same transaction, when a job ends or lets go of its place."""
+
+from __future__ import annotations
+
+from service.model import HistoryEntry, Job, JobFile, JobStatus, Outcome
+from service.ports import Transaction
+
+_OUTCOMES = {
+    JobStatus.COMPLETED: Outcome.SUCCESS,
+    JobStatus.FAILED: Outcome.FAILURE,
+    JobStatus.CANCELLED: Outcome.CANCELLED,
+}
+
+
+async def end(transaction: Transaction, job: Job, files: list[JobFile]) -> list[Job]:
+    """`job` is the ended job, saved already. Returns the other jobs that this set going, for the news."""
+    assert job.ended_at is not None
+    started = await release_fetch(transaction, job)
+    started += await _free_place(transaction, job)
+    if job.parent_id is None:
+        await transaction.history.add(_entry(job, files))
+    session = await transaction.download_sessions.get(job.download_session_id)
+    if session is not None and session.closes_with_job:
+        await transaction.download_sessions.close(session.id, job.ended_at)
+    return started
+
+
+async def release_fetch(transaction: Transaction, job: Job) -> list[Job]:
+    """If others wait for the fetch that this job holds: on success they all go on, else the oldest takes over."""
+    fetch = await transaction.fetches.of_holder(job.id)
+    if fetch is None:
+        return []
+    waiting = await transaction.jobs.waiting_for(str(fetch.id))
+    if job.status is JobStatus.COMPLETED or not waiting:
+        await transaction.fetches.end(fetch.id)
+        return [await requeue(transaction, other) for other in waiting]
+    heir = waiting[0]
+    await transaction.fetches.hand_over(fetch.id, heir.id)
+    return [await requeue(transaction, heir)]
+
+
+async def requeue(transaction: Transaction, job: Job) -> Job:
+    """Enter the job again, as a new attempt; returns it as it is now."""
+    again = job.queued_again()
+    if not await transaction.jobs.save(again, if_seq=job.seq):
+        return job
+    await transaction.queue.enqueue(again)
+    return again
+
+
+async def _free_place(transaction: Transaction, job: Job) -> list[Job]:
+    """The oldest job of the account that waited for a place goes on."""
+    if job.account_id is None:
+        return []
+    waiting = await transaction.jobs.waiting_for(place_of(job))
+    return [await requeue(transaction, other) for other in waiting[:1]]
+
+
+def place_of(job: Job) -> str:
+    """What a job waits for whose account has no place free."""
+    return f"account:{job.account_id}"
+
+
+def _entry(job: Job, files: list[JobFile]) -> HistoryEntry:
+    assert job.ended_at is not None
+    outcome = _OUTCOMES[job.status]
+    message = {
+        Outcome.SUCCESS: f"Downloaded {len(files)} file{'' if len(files) == 1 else 's'}.",
+        Outcome.CANCELLED: "Cancelled.",
+    }.get(outcome, job.error_message or "Download failed")
+    return HistoryEntry(
+        job_id=job.id,
+        attempt=job.attempt,
+        account_id=job.account_id,
+        download_session_id=job.download_session_id,
+        origin=job.origin,
+        outcome=outcome,
+        title=job.title,
+        url=job.url.shown,
+        message=message,
+        code=job.error_code,
+        files=tuple(file.name for file in files),
+        started_at=job.started_at,
+        ended_at=job.ended_at,
+    )

@@ -1,0 +1,327 @@
+"""What can go wrong, as one tree: `MagpieError`, six families, and the concrete errors.
+
+Edges (HTTP, chat, command line) map families. A new concrete error needs a `code`, its fields and a docstring,
+which is its message unless one is given, and touches no edge.
+"""
+
+from __future__ import annotations
+
+import inspect
+from datetime import timedelta
+from typing import ClassVar
+
+
+class MagpieError(Exception):
+    """Something went wrong."""
+
+    code: ClassVar[str] = "error"
+    advice: ClassVar[str | None] = None
+    """What the person can do about it: one short sentence, or None."""
+
+    def __init__(self, message: str | None = None) -> None:
+        self.message = message or (inspect.getdoc(self) or self.code).strip().split("\n\n", maxsplit=1)[0]
+        super().__init__(self.message)
+
+
+# --- the six families -----------------------------------------------------------------------------------------------
+
+
+class NotFound(MagpieError):
+    """Not found."""
+
+    code = "not_found"
+
+
+class Forbidden(MagpieError):
+    """You may not do that."""
+
+    code = "forbidden"
+
+
+class Conflict(MagpieError):
+    """That does not fit the present state."""
+
+    code = "conflict"
+
+
+class LimitReached(MagpieError):
+    """A limit is reached."""
+
+    code = "limit_reached"
+
+    def __init__(self, message: str | None = None, *, retry_after: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class InvalidInput(MagpieError):
+    """The input is not valid."""
+
+    code = "invalid_input"
+
+
+class Unavailable(MagpieError):
+    """That is not available just now; a later try may succeed."""
+
+    code = "unavailable"
+
+    def __init__(self, message: str | None = None, *, retry_after: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+# --- input ----------------------------------------------------------------------------------------------------------
+
+
+class InvalidUrl(InvalidInput):
+    """That is not a web address that can be fetched; it must begin with http:// or https://."""
+
+    code = "invalid_url"
+
+
+class InvalidSelection(InvalidInput):
+    """That combination of media type, format and quality does not exist."""
+
+    code = "invalid_selection"
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class HostNotAllowed(InvalidInput):
+    """Downloads from this host are not allowed here."""
+
+    code = "host_not_allowed"
+
+
+class AddressNotAllowed(InvalidInput):
+    """The address leads into a private network and is not fetched."""
+
+    code = "address_not_allowed"
+    advice = "Send a link to a public web site."
+
+
+# --- state ----------------------------------------------------------------------------------------------------------
+
+
+class JobNotFound(NotFound):
+    """Job not found"""
+
+    code = "job_not_found"
+
+
+class MediaNotFound(NotFound):
+    """File not found"""
+
+    code = "media_not_found"
+
+
+class LinkInvalid(Forbidden):
+    """This link is not valid."""
+
+    code = "link_invalid"
+
+
+class LinkExpired(Forbidden):
+    """This link has expired."""
+
+    code = "link_expired"
+
+
+class JobNotLive(Conflict):
+    """The job has ended already."""
+
+    code = "job_not_live"
+
+
+class JobNotRetryable(Conflict):
+    """Only a failed or cancelled job can be tried again."""
+
+    code = "job_not_retryable"
+
+
+class IdempotencyConflict(Conflict):
+    """This Idempotency-Key was used with another request."""
+
+    code = "idempotency_conflict"
+
+
+class EngineBusy(Conflict):
+    """Another Magpie is already running on this data directory."""
+
+    code = "engine_busy"
+
+
+class Stopping(Unavailable):
+    """Magpie is stopping; try again in a moment."""
+
+    code = "stopping"
+
+
+# --- why a fetch failed ---------------------------------------------------------------------------------------------
+
+
+class FetchFailed(MagpieError):
+    """Download failed"""
+
+    code = "download_failed"
+    transient: ClassVar[bool] = False
+    """True when the same request may well succeed a moment later, so it is tried again by itself."""
+
+
+class VideoPrivate(FetchFailed):
+    """This video is private."""
+
+    code = "private"
+    advice = "Send cookies of an account that may see it."
+
+
+class AgeRestricted(FetchFailed):
+    """This video is age-restricted."""
+
+    code = "age_restricted"
+    advice = "Send cookies of an adult account."
+
+
+class GeoBlocked(FetchFailed):
+    """This video is not available in the country that the service runs in."""
+
+    code = "geo_blocked"
+
+
+class SignInNeeded(FetchFailed):
+    """The site wants a signed-in visitor for this."""
+
+    code = "sign_in_needed"
+    advice = "Send cookies of an account at that site."
+
+
+class NoSuchVideo(FetchFailed):
+    """There is no such video, or it was removed."""
+
+    code = "no_such_video"
+
+
+class LiveStream(FetchFailed):
+    """This is a live stream; it can be downloaded once it has ended."""
+
+    code = "live_stream"
+
+
+class TooLarge(FetchFailed):
+    """The file is larger than this service allows."""
+
+    code = "too_large"
+    advice = "Choose a lower quality."
+
+
+class TooLong(FetchFailed):
+    """The media is longer than this service allows."""
+
+    code = "too_long"
+
+
+class TimeLimit(FetchFailed):
+    """The download took longer than this service allows."""
+
+    code = "time_limit"
+    advice = "Choose a lower quality."
+
+
+class TooManyItems(FetchFailed):
+    """This is a list of several items, not a single one."""
+
+    code = "is_playlist"
+    advice = "Send the link of one item."
+
+
+class Unsupported(FetchFailed):
+    """There is nothing at this address that can be downloaded."""
+
+    code = "unsupported"
+
+
+class FormatUnavailable(FetchFailed):
+    """The media is not available in that format or quality."""
+
+    code = "format_unavailable"
+    advice = "Choose another quality or format."
+
+
+class NoSubtitles(FetchFailed):
+    """This video has no subtitles."""
+
+    code = "no_subtitles"
+
+
+class NoSpace(FetchFailed):
+    """There is not enough disk space for this download."""
+
+    code = "no_space"
+    advice = "Try again later."
+
+
+class NetworkFailed(FetchFailed):
+    """The site could not be reached, or the connection broke."""
+
+    code = "network"
+    transient = True
+    advice = "Try again later."
+
+
+class Throttled(FetchFailed):
+    """The site asks us to slow down."""
+
+    code = "throttled"
+    transient = True
+    advice = "Try again later."
+
+
+class Truncated(FetchFailed):
+    """The site sent an incomplete file."""
+
+    code = "truncated"
+    transient = True
+    advice = "Try again later."
+
+
+class ConversionFailed(FetchFailed):
+    """The file could not be converted (ffmpeg)."""
+
+    code = "ffmpeg"
+    advice = "Choose another format."
+
+
+class WorkerDied(FetchFailed):
+    """The download process ended unexpectedly."""
+
+    code = "worker_died"
+    transient = True
+    advice = "Try again later."
+
+
+class FetchAddressRefused(FetchFailed):
+    """The address leads into a private network and is not fetched."""
+
+    code = "address_not_allowed"
+    advice = "Send a link to a public web site."
+
+
+class Interrupted(FetchFailed):
+    """The service was interrupted too often while it worked on this job."""
+
+    code = "interrupted"
+    advice = "Try again."
+
+
+def _concrete(root: type[FetchFailed]) -> dict[str, type[FetchFailed]]:
+    found = {root.code: root}
+    for kind in root.__subclasses__():
+        found |= _concrete(kind)
+    return found
+
+
+def fetch_failure(code: str, message: str | None = None) -> FetchFailed:
+    """The failure with this code; an unknown code gives the general one."""
+    return _concrete(FetchFailed).get(code, FetchFailed)(message)

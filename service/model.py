@@ -1,0 +1,364 @@
+"""The domain's values. All are frozen: a change of state returns a new one."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from service.errors import InvalidSelection
+from service.media_url import MediaUrl
+
+LOCAL_ACCOUNT = 0
+"""Id of the built-in account `local`, which owns what is made by local trust."""
+
+
+class JobStatus(StrEnum):
+    """Where a job stands. The last three are final, unless the job is retried."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_live(self) -> bool:
+        return self in {JobStatus.PENDING, JobStatus.PROCESSING}
+
+
+class Phase(StrEnum):
+    """What a live job is doing."""
+
+    QUEUED = "queued"
+    WAITING = "waiting"
+    """Another job fetches the same media; its result is used."""
+    LOOKING = "looking"
+    DOWNLOADING = "downloading"
+    CONVERTING = "converting"
+    STORING = "storing"
+    BACKING_OFF = "backing_off"
+
+
+class Origin(StrEnum):
+    """What asked for a job."""
+
+    CHAT = "chat"
+    API = "api"
+    LINK = "link"
+    SOURCE = "source"
+    CLI = "cli"
+
+
+class MediaType(StrEnum):
+    """What is wanted of a medium."""
+
+    AUDIO = "audio"
+    VIDEO = "video"
+    TRANSCRIPT = "transcript"
+
+    @property
+    def folder(self) -> str:
+        """Name of the folder below a job's."""
+        return "transcripts" if self is MediaType.TRANSCRIPT else self.value
+
+
+FORMATS: dict[MediaType, tuple[str, ...]] = {
+    MediaType.AUDIO: ("mp3", "wav", "flac", "m4a", "opus"),
+    MediaType.VIDEO: ("mp4", "webm", "mkv"),
+    MediaType.TRANSCRIPT: ("vtt", "srt", "txt"),
+}
+QUALITIES: dict[MediaType, tuple[str, ...]] = {
+    MediaType.AUDIO: ("best", "worst", "128k", "192k", "320k"),
+    MediaType.VIDEO: ("best", "2160", "1440", "1080", "720", "480", "360", "worst"),
+    MediaType.TRANSCRIPT: ("best",),
+}
+"""The first of each is the default."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """All that changes the bytes: media type, format, quality and, for transcripts, the language."""
+
+    media_type: MediaType
+    format: str
+    quality: str
+    language: str | None = None
+
+    @classmethod
+    def of(
+        cls,
+        media_type: str | None = None,
+        format: str | None = None,  # noqa: A002 - the wire's word
+        quality: str | None = None,
+        language: str | None = None,
+    ) -> Selection:
+        """Fill in the defaults. Raises `InvalidSelection` naming the first wrong field and what is accepted."""
+        kind = _one_of("media_type", media_type, tuple(MediaType))
+        known = MediaType(kind)
+        return cls(
+            media_type=known,
+            format=_one_of("format", format, FORMATS[known]),
+            quality=_one_of("quality", _without_p(quality), QUALITIES[known]),
+            language=language if known is MediaType.TRANSCRIPT else None,
+        )
+
+    @property
+    def key(self) -> str:
+        """The selection as text, for keys."""
+        return ":".join((self.media_type, self.format, self.quality, *((self.language,) if self.language else ())))
+
+    @classmethod
+    def from_key(cls, key: str) -> Selection:
+        """The inverse of `key`."""
+        media_type, form, quality, *language = key.split(":")
+        return cls(media_type=MediaType(media_type), format=form, quality=quality, language=language[0] if language else None)
+
+
+def _without_p(quality: str | None) -> str | None:
+    return quality[:-1] if quality and quality.endswith("p") and quality[:-1].isdigit() else quality
+
+
+def _one_of(name: str, value: str | None, accepted: tuple[str, ...]) -> str:
+    if value is None:
+        return str(accepted[0])
+    if value not in accepted:
+        raise InvalidSelection(name, f"{name} must be one of: {', '.join(accepted)}")
+    return value
+
+
+PUBLIC = "public"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaKey:
+    """What identifies stored bytes. Media of another scope than `public` is never shared beyond it."""
+
+    scope: str
+    extractor: str
+    id: str
+    selection: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validators:
+    """What a server said of a file: enough to ask later whether it changed."""
+
+    etag: str | None = None
+    last_modified: str | None = None
+    length: int | None = None
+
+    def agrees_with(self, other: Validators) -> bool:
+        """True only when there is evidence that both speak of the same bytes."""
+        if self.length != other.length:
+            return False
+        if self.etag or other.etag:
+            return self.etag == other.etag
+        return bool(self.last_modified) and self.last_modified == other.last_modified and self.length is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaFile:
+    """Stored bytes and what is known of them. `location` is a path below the media root, or an object's key."""
+
+    id: int | None = None
+    key: MediaKey
+    position: int = 0
+    kind: MediaType
+    extension: str
+    size: int
+    sha256: str
+    location: str
+    title: str
+    artist: str | None = None
+    duration: timedelta | None = None
+    width: int | None = None
+    height: int | None = None
+    validators: Validators | None = None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFile:
+    """A stored file as one job shows it: `name` is unique within the job, `path` is relative to the media root."""
+
+    job_id: UUID
+    media: MediaFile
+    name: str
+    path: str
+    epoch: int = 0
+    """Raised by "revoke links": a link signed for an earlier epoch no longer opens the file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """Somebody with rights."""
+
+    id: int
+    username: str
+    is_active: bool
+    is_superuser: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DownloadSession:
+    """A group of jobs with its own folder, limits, expiry and maybe an owner."""
+
+    id: UUID
+    folder: UUID
+    """Shown in paths and addresses; another than `id` where the id is itself a credential."""
+    owner_id: int | None
+    created_by: Origin
+    requested_username: str | None = None
+    closes_with_job: bool = False
+    created_at: datetime
+    last_activity: datetime
+    closed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a fetch is. Bytes, bytes a second, and seconds."""
+
+    phase: Phase
+    downloaded: int | None = None
+    total: int | None = None
+    speed: float | None = None
+    eta: float | None = None
+
+    @property
+    def percent(self) -> float | None:
+        """0 to 100, or None while the total is unknown."""
+        if not self.total or self.downloaded is None:
+            return None
+        return round(min(100.0, 100.0 * self.downloaded / self.total), 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A unit of work: one address, one selection, 0 to n files."""
+
+    id: UUID
+    download_session_id: UUID
+    account_id: int | None
+    """Who is charged for it; None for callers without an account."""
+    parent_id: UUID | None = None
+    origin: Origin
+    url: MediaUrl
+    selection: Selection
+    scope: str = PUBLIC
+    refresh: bool = False
+    status: JobStatus = JobStatus.PENDING
+    attempt: int = 1
+    """Rises each time the job enters the queue; the engine never runs the same attempt again once it ended."""
+    starts: int = 0
+    """How often work on this attempt began: more than once only when the service died under it."""
+    seq: int = 1
+    progress: Progress = field(default_factory=lambda: Progress(phase=Phase.QUEUED))
+    waits_for: str | None = None
+    title: str | None = None
+    artist: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    created_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+    @property
+    def dedupe_key(self) -> str:
+        """Alike for two requests of one download session that ask for the same bytes."""
+        return hashlib.sha256(f"{self.url.text}\n{self.selection.key}\n{self.scope}".encode()).hexdigest()
+
+    @property
+    def lane(self) -> str:
+        """Jobs of one lane queue behind each other; lanes take turns."""
+        return f"account:{self.account_id}" if self.account_id is not None else f"session:{self.download_session_id}"
+
+    def started(self, now: datetime) -> Job:
+        return replace(
+            self,
+            status=JobStatus.PROCESSING,
+            starts=self.starts + 1,
+            started_at=now,
+            waits_for=None,
+            progress=Progress(phase=Phase.LOOKING),
+            seq=self.seq + 1,
+        )
+
+    def moved(self, progress: Progress) -> Job:
+        return replace(self, progress=progress, seq=self.seq + 1)
+
+    def identified(self, title: str | None, artist: str | None) -> Job:
+        return replace(self, title=title or self.title, artist=artist or self.artist, seq=self.seq + 1)
+
+    def waiting(self, what: str) -> Job:
+        return replace(self, status=JobStatus.PENDING, waits_for=what, progress=Progress(phase=Phase.WAITING), seq=self.seq + 1)
+
+    def queued_again(self) -> Job:
+        """A new attempt: for a retry by hand, or when what the job waited for has ended."""
+        return replace(
+            self,
+            status=JobStatus.PENDING,
+            attempt=self.attempt + 1,
+            starts=0,
+            waits_for=None,
+            error_code=None,
+            error_message=None,
+            ended_at=None,
+            progress=Progress(phase=Phase.QUEUED),
+            seq=self.seq + 1,
+        )
+
+    def completed(self, now: datetime, size: int) -> Job:
+        done = Progress(phase=self.progress.phase, downloaded=size, total=size)
+        return replace(self, status=JobStatus.COMPLETED, ended_at=now, waits_for=None, progress=done, seq=self.seq + 1)
+
+    def failed(self, now: datetime, code: str, message: str) -> Job:
+        return replace(
+            self, status=JobStatus.FAILED, ended_at=now, waits_for=None, error_code=code, error_message=message, seq=self.seq + 1
+        )
+
+    def cancelled(self, now: datetime) -> Job:
+        return replace(self, status=JobStatus.CANCELLED, ended_at=now, waits_for=None, seq=self.seq + 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetch:
+    """The one download that several jobs wait for: unique per live `MediaKey`."""
+
+    id: UUID
+    key: MediaKey
+    holder: UUID
+    created_at: datetime
+
+
+class Outcome(StrEnum):
+    """How a run ended, in history's words."""
+
+    SUCCESS = "success"
+    PARTIAL = "partial"
+    FAILURE = "failure"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryEntry:
+    """What a run left."""
+
+    id: int | None = None
+    job_id: UUID
+    attempt: int
+    account_id: int | None
+    download_session_id: UUID
+    origin: Origin
+    outcome: Outcome
+    title: str | None
+    url: str
+    message: str
+    code: str | None
+    files: tuple[str, ...]
+    started_at: datetime | None
+    ended_at: datetime

@@ -1,0 +1,362 @@
+"""What the use cases need of the outside, as small Protocols. The edges implement them; tests run one suite a port."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+from uuid import UUID
+
+from service.media_url import MediaUrl
+from service.model import (
+    Account,
+    DownloadSession,
+    Fetch,
+    HistoryEntry,
+    Job,
+    JobFile,
+    MediaFile,
+    MediaKey,
+    MediaType,
+    Progress,
+    Selection,
+    Validators,
+)
+
+
+class Clock(Protocol):
+    """The time. `now` is aware, in UTC; `monotonic` is in seconds from no particular moment."""
+
+    def now(self) -> datetime: ...
+    def monotonic(self) -> float: ...
+
+
+class Ids(Protocol):
+    """Where new ids come from."""
+
+    def new(self) -> UUID: ...
+
+
+# --- the scraper ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What a fetch may cost. Kept while bytes arrive, not checked after."""
+
+    max_bytes: int
+    max_duration: timedelta
+    max_time: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchRequest:
+    """One medium to fetch into an empty directory that belongs to this job alone."""
+
+    job_id: UUID
+    url: MediaUrl
+    selection: Selection
+    directory: Path
+    bounds: Bounds
+    trust_class: str = "public"
+    """A worker process is reused only within one class: equal for requests that carry the same secrets."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identified:
+    """What an address turned out to be, before a byte of media is fetched. `id` is unique within `extractor`:
+    for sites without ids of their own it is the SHA-256 of the canonical address.
+    """
+
+    extractor: str
+    id: str
+    title: str
+    artist: str | None = None
+    duration: timedelta | None = None
+    size: int | None = None
+    """Bytes, when the site says so: an estimate."""
+    is_generic: bool = False
+    """Found by its address alone: a stored copy must be revalidated before it is served again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchedFile:
+    """A finished file in the request's directory."""
+
+    path: Path
+    kind: MediaType
+    extension: str
+    size: int
+    sha256: str
+    duration: timedelta | None = None
+    width: int | None = None
+    height: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched:
+    """What a fetch brought: at least one file. `title` and `artist` may be better than at first sight."""
+
+    files: tuple[FetchedFile, ...]
+    title: str
+    artist: str | None = None
+    validators: Validators | None = None
+
+
+class FetchWatcher(Protocol):
+    """Told by a fetcher what happens."""
+
+    async def identified(self, found: Identified) -> bool:
+        """Called once, before the download. False ends the fetch: `fetch` then returns None.
+
+        What this raises ends the fetch too, and comes out of `fetch`.
+        """
+        ...
+
+    async def progressed(self, progress: Progress) -> None:
+        """Called as often as the fetcher likes; the watcher thins it out."""
+        ...
+
+
+class Fetcher(Protocol):
+    """Fetches media from the web, behind the egress guard."""
+
+    async def fetch(self, request: FetchRequest, watcher: FetchWatcher) -> Fetched | None:
+        """Returns None when the watcher stopped it. Raises `FetchFailed` in one of its kinds.
+
+        Cancelling the task kills every process that works for the request at once.
+        """
+        ...
+
+    async def validators(self, url: MediaUrl, trust_class: str = "public") -> Validators:
+        """What the server says of a file now, without fetching it. Raises `FetchFailed`."""
+        ...
+
+    async def check_address(self, url: MediaUrl) -> None:
+        """Raises `AddressNotAllowed` when the host is or resolves to an address that may not be reached.
+
+        A name that does not resolve passes: the fetch itself will say so.
+        """
+        ...
+
+
+# --- storage --------------------------------------------------------------------------------------------------------
+
+
+class Accounts(Protocol):
+    async def get(self, account_id: int) -> Account | None: ...
+    async def by_username(self, username: str) -> Account | None: ...
+
+
+class DownloadSessions(Protocol):
+    async def add(self, session: DownloadSession) -> None: ...
+    async def get(self, session_id: UUID) -> DownloadSession | None: ...
+    async def close(self, session_id: UUID, now: datetime) -> None: ...
+
+
+class Jobs(Protocol):
+    async def add(self, job: Job) -> bool:
+        """False, and no change, when a live twin is there."""
+        ...
+
+    async def get(self, job_id: UUID) -> Job | None: ...
+    async def live_twin(self, job: Job) -> Job | None:
+        """A live job of the same download session that asks for the same bytes."""
+        ...
+
+    async def save(self, job: Job, *, if_seq: int) -> bool:
+        """Write the job's state if its `seq` in the database is still `if_seq`; False, and no change, if not."""
+        ...
+
+    async def waiting_for(self, what: str) -> list[Job]:
+        """Oldest first."""
+        ...
+
+    async def live(self) -> list[Job]:
+        """Every pending or processing job, oldest first."""
+        ...
+
+    async def ahead_of(self, job: Job) -> int:
+        """How many pending jobs entered the queue before this one."""
+        ...
+
+
+class Fetches(Protocol):
+    async def claim(self, fetch: Fetch) -> Fetch:
+        """Add it, or return the live one with the same key."""
+        ...
+
+    async def of_holder(self, job_id: UUID) -> Fetch | None: ...
+    async def hand_over(self, fetch_id: UUID, holder: UUID) -> None: ...
+    async def end(self, fetch_id: UUID) -> None: ...
+    async def all(self) -> list[Fetch]: ...
+
+
+class MediaFiles(Protocol):
+    async def under(self, key: MediaKey) -> list[MediaFile]:
+        """The files stored under this key, in order."""
+        ...
+
+    async def key_of(self, url: MediaUrl, scope: str, selection: Selection) -> MediaKey | None:
+        """The key that this address led to before."""
+        ...
+
+    async def remember(self, url: MediaUrl, key: MediaKey) -> None: ...
+    async def replace(self, key: MediaKey, files: Sequence[MediaFile]) -> list[MediaFile]:
+        """Make these the files under the key; returns them with their ids."""
+        ...
+
+    async def attach(self, files: Sequence[JobFile]) -> None: ...
+    async def of_job(self, job_id: UUID) -> list[JobFile]: ...
+    async def shown_as(self, folder: UUID, job_id: UUID, name: str) -> JobFile | None: ...
+
+
+class History(Protocol):
+    async def add(self, entry: HistoryEntry) -> None:
+        """One entry a run and attempt: adding it again changes nothing."""
+        ...
+
+    async def of_job(self, job_id: UUID) -> list[HistoryEntry]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdempotencyKey:
+    """A caller's promise that two requests are one."""
+
+    caller: str
+    key: str
+    body_hash: str
+    job_id: UUID
+    created_at: datetime
+
+
+class IdempotencyKeys(Protocol):
+    async def get(self, caller: str, key: str, since: datetime) -> IdempotencyKey | None: ...
+    async def put(self, entry: IdempotencyKey, since: datetime) -> bool:
+        """False, and no change, when the caller has used the key after `since`."""
+        ...
+
+
+class QueueEntries(Protocol):
+    """The queue inside a transaction: what is entered here starts only if the transaction commits."""
+
+    async def enqueue(self, job: Job) -> None: ...
+
+
+class Transaction(Protocol):
+    """The repositories, all within one transaction. No network call is awaited while one is open."""
+
+    @property
+    def accounts(self) -> Accounts: ...
+    @property
+    def download_sessions(self) -> DownloadSessions: ...
+    @property
+    def jobs(self) -> Jobs: ...
+    @property
+    def fetches(self) -> Fetches: ...
+    @property
+    def media_files(self) -> MediaFiles: ...
+    @property
+    def history(self) -> History: ...
+    @property
+    def idempotency_keys(self) -> IdempotencyKeys: ...
+    @property
+    def queue(self) -> QueueEntries: ...
+
+
+class Database(Protocol):
+    def write(self) -> AbstractAsyncContextManager[Transaction]:
+        """Commits at the end, rolls back on any exception."""
+        ...
+
+    def read(self) -> AbstractAsyncContextManager[Transaction]:
+        """For reading only."""
+        ...
+
+
+class Engine(Protocol):
+    """The queue outside a transaction."""
+
+    async def cancel(self, job: Job) -> None:
+        """Take the job out of the queue, or end its run wherever it runs. No error when it is neither."""
+        ...
+
+    async def known(self, jobs: Sequence[Job]) -> set[UUID]:
+        """Those whose present attempt the engine will run, or is running."""
+        ...
+
+
+class Media(Protocol):
+    """The media store: local disk or S3."""
+
+    async def adopt(self, file: Path, path: str) -> str:
+        """Move a finished file to `path` below the media root, replacing what is there. Returns its location."""
+        ...
+
+    async def show(self, location: str, path: str) -> None:
+        """Make the stored bytes appear at `path` too (hard link, or copy; nothing to do on S3)."""
+        ...
+
+    async def exists(self, location: str) -> bool: ...
+    async def delete(self, path: str) -> None: ...
+    async def keep_only(self, folder: str, paths: frozenset[str]) -> None:
+        """Remove every stored file below the folder but these."""
+        ...
+
+    def work_directory(self, job_id: UUID) -> Path:
+        """An empty directory for this job, on the media's own file system. What was in it is gone."""
+        ...
+
+    def discard_work(self, job_id: UUID) -> None: ...
+    def abandoned_work(self) -> list[UUID]:
+        """The jobs that have a work directory."""
+        ...
+
+    def free_bytes(self) -> int:
+        """Free space where work directories and local media lie."""
+        ...
+
+    def local_path(self, location: str) -> Path | None:
+        """The plain file, when there is one."""
+        ...
+
+    def read(self, location: str, start: int, end: int) -> AsyncIterator[bytes]:
+        """Bytes `start` to `end` (exclusive)."""
+        ...
+
+
+class Vault(Protocol):
+    """Keeps secrets, and derives keys from the one secret of the installation."""
+
+    def encrypt(self, secret: str) -> bytes: ...
+    def decrypt(self, token: bytes) -> str: ...
+    def sign(self, purpose: str, text: str) -> str: ...
+    def verify(self, purpose: str, text: str, signature: str) -> bool: ...
+
+
+class JobEvents(Protocol):
+    """In-process news of jobs."""
+
+    def publish(self, job: Job) -> None: ...
+    def subscribe(self, listener: Callable[[Job], None]) -> Callable[[], None]:
+        """Returns what ends the subscription."""
+        ...
+
+
+class Quota(Protocol):
+    """What an account may do. Hooks: the defaults allow everything."""
+
+    async def admit(self, transaction: Transaction, job: Job) -> None:
+        """Called in the transaction that accepts a job. Raises `LimitReached`."""
+        ...
+
+    async def refund(self, transaction: Transaction, job: Job) -> None:
+        """Called when a job cost nothing: a store hit, or a failure of our own."""
+        ...
+
+    async def may_start(self, transaction: Transaction, job: Job) -> bool:
+        """Whether the account has a place free for one more running job."""
+        ...

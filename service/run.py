@@ -1,0 +1,367 @@
+"""One job's work, from "it may start" to stored files. Everything here may happen twice: the service may die at any line."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import partial
+
+from service import endings
+from service.errors import FetchFailed, Interrupted, NoSpace, TooLarge, TooLong, Unsupported
+from service.model import (
+    PUBLIC,
+    Fetch,
+    Job,
+    JobFile,
+    JobStatus,
+    MediaFile,
+    MediaKey,
+    Phase,
+    Progress,
+)
+from service.naming import safe_name, unique_names
+from service.ports import (
+    Bounds,
+    Clock,
+    Database,
+    Fetched,
+    Fetcher,
+    FetchRequest,
+    Identified,
+    Ids,
+    JobEvents,
+    Media,
+    Quota,
+    Transaction,
+)
+
+log = logging.getLogger("magpie.downloads")
+GENERIC = "generic"
+OUR_FAILURES = frozenset({"no_space", "worker_died", "interrupted", "error"})
+"""Not the caller's doing: they are not charged for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPolicy:
+    """What a run may cost, and how it tries again. Sizes in bytes."""
+
+    max_file_size: int = 20 * 10**9
+    max_duration: timedelta = timedelta(hours=12)
+    max_time: timedelta = timedelta(hours=6)
+    min_free_disk: int = 10**9
+    backoff: tuple[timedelta, ...] = (timedelta(seconds=1), timedelta(seconds=5))
+    """Pauses before each further try after a transient failure."""
+    max_starts: int = 5
+    """A job under which the service died this often is given up."""
+    progress_interval: float = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunParts:
+    """What a run works with."""
+
+    database: Database
+    fetcher: Fetcher
+    media: Media
+    events: JobEvents
+    quota: Quota
+    clock: Clock
+    ids: Ids
+    policy: RunPolicy
+
+
+class Superseded(Exception):  # noqa: N818 - not a failure
+    """The job's row was changed by somebody else, who ended the job: there is nothing left to do."""
+
+
+class Run:
+    """Works on one job that is `processing` already."""
+
+    def __init__(self, parts: RunParts, job: Job) -> None:
+        self._parts, self.job = parts, job
+        self._key: MediaKey | None = None
+        self._last_progress = float("-inf")
+
+    async def work(self) -> None:
+        """Ends the job, or leaves it waiting for another. Cancelled, it leaves the row as it is."""
+        try:
+            await self._begin_again()
+            if not await self.from_store():
+                await self._fetch_and_store()
+        except FetchFailed as failure:
+            await self._fail(failure.code, failure.message)
+        except Superseded:
+            log.info("job was ended meanwhile", extra=self._about)
+        except Exception:
+            # The outermost loop of a job: a bug in one must not hold up its waiters.
+            log.exception("job failed unexpectedly", extra=self._about)
+            await self._fail("error", "Download failed")
+        finally:
+            self._parts.media.discard_work(self.job.id)
+
+    # --- from the store -----------------------------------------------------------------------------------------
+
+    async def stored_without_asking(self, transaction: Transaction) -> list[MediaFile]:
+        """What is stored for this address and may be served without a look at the site."""
+        key = await transaction.media_files.key_of(self.job.url, self.job.scope, self.job.selection)
+        files = await transaction.media_files.under(key) if key else []
+        return files if files and self._may_serve(files) else []
+
+    def _may_serve(self, files: Sequence[MediaFile]) -> bool:
+        """Fresh ones (fetched since the job was made) always; others unless a refresh or a look at the site is due."""
+        if all(file.created_at >= self.job.created_at for file in files):
+            return True
+        return not self.job.refresh and files[0].key.extractor != GENERIC
+
+    async def from_store(self) -> bool:
+        """Complete the job with stored media, if there is some that still holds."""
+        async with self._parts.database.read() as transaction:
+            files = await self.stored_without_asking(transaction)
+            if not files and not self.job.refresh:
+                key = await transaction.media_files.key_of(self.job.url, self.job.scope, self.job.selection)
+                files = await transaction.media_files.under(key) if key else []
+        if not files:
+            return False
+        return (self._may_serve(files) or await self._still_holds(files)) and await self._show(files)
+
+    async def _still_holds(self, files: Sequence[MediaFile]) -> bool:
+        known = files[0].validators
+        if known is None:
+            return False
+        try:
+            now = await self._parts.fetcher.validators(self.job.url, self._trust_class)
+        except FetchFailed:
+            return False  # the fetch itself finds out what is wrong
+        return known.agrees_with(now)
+
+    async def _show(self, files: Sequence[MediaFile]) -> bool:
+        """Show stored files as this job's. False when the bytes are gone."""
+        shown = await self._names(files)
+        try:
+            for file in shown:
+                await self._parts.media.show(file.media.location, file.path)
+        except FileNotFoundError:
+            log.warning("stored media is gone, it is fetched again", extra=self._about)
+            return False
+        await self._complete(shown, None)
+        return True
+
+    # --- from the web -------------------------------------------------------------------------------------------
+
+    async def _fetch_and_store(self) -> None:
+        pauses: list[timedelta | None] = [*self._parts.policy.backoff, None]
+        for pause in pauses:
+            try:
+                fetched = await self._fetch()
+            except FetchFailed as failure:
+                if not failure.transient or pause is None:
+                    raise
+                log.info("fetch failed, trying again", extra={**self._about, "code": failure.code, "pause": pause.total_seconds()})
+                await self._move(Progress(phase=Phase.BACKING_OFF), at_once=True)
+                await asyncio.sleep(pause.total_seconds())
+            else:
+                if fetched is not None:
+                    await self._store(fetched)
+                return
+
+    async def _fetch(self) -> Fetched | None:
+        policy, media = self._parts.policy, self._parts.media
+        room = media.free_bytes() - policy.min_free_disk
+        if room <= 0:
+            raise NoSpace
+        directory = await asyncio.to_thread(media.work_directory, self.job.id)
+        bounds = Bounds(max_bytes=min(policy.max_file_size, room), max_duration=policy.max_duration, max_time=policy.max_time)
+        request = FetchRequest(
+            job_id=self.job.id,
+            url=self.job.url,
+            selection=self.job.selection,
+            directory=directory,
+            bounds=bounds,
+            trust_class=self._trust_class,
+        )
+        try:
+            return await self._parts.fetcher.fetch(request, self)
+        except TooLarge:
+            if bounds.max_bytes < policy.max_file_size:
+                raise NoSpace from None
+            raise
+
+    async def identified(self, found: Identified) -> bool:
+        """Go on, unless it is too much, stored already, or under way for another job."""
+        self._check(found)
+        key = MediaKey(
+            scope=self.job.scope,
+            extractor=GENERIC if found.is_generic else found.extractor[:100],
+            id=found.id[:400],
+            selection=self.job.selection.key,
+        )
+        self._key = key
+        await self._change(lambda job: job.identified(found.title, found.artist))
+        async with self._parts.database.read() as transaction:
+            stored = await transaction.media_files.under(key)
+        if stored and self._may_serve(stored) and await self._show(stored):
+            return False
+        return await self._claim(key)
+
+    def _check(self, found: Identified) -> None:
+        policy = self._parts.policy
+        if found.duration is not None and found.duration > policy.max_duration:
+            raise TooLong
+        if found.size is not None:
+            if found.size > policy.max_file_size:
+                raise TooLarge
+            if found.size > self._parts.media.free_bytes() - policy.min_free_disk:
+                raise NoSpace
+
+    async def _claim(self, key: MediaKey) -> bool:
+        """Become the holder of this key's fetch; when a live job holds it, wait for that one instead."""
+        async with self._parts.database.write() as transaction:
+            mine = Fetch(id=self._parts.ids.new(), key=key, holder=self.job.id, created_at=self._parts.clock.now())
+            fetch = await transaction.fetches.claim(mine)
+            if fetch.holder == self.job.id:
+                return True
+            holder = await transaction.jobs.get(fetch.holder)
+            if holder is None or not holder.status.is_live:
+                await transaction.fetches.hand_over(fetch.id, self.job.id)
+                return True
+            waiting = self.job.waiting(str(fetch.id))
+            if not await transaction.jobs.save(waiting, if_seq=self.job.seq):
+                raise Superseded
+        self.job = waiting
+        self._parts.events.publish(waiting)
+        return False
+
+    async def progressed(self, progress: Progress) -> None:
+        await self._move(progress, at_once=progress.phase is not self.job.progress.phase)
+
+    # --- into the store -----------------------------------------------------------------------------------------
+
+    async def _store(self, fetched: Fetched) -> None:
+        if not fetched.files or self._key is None:
+            raise Unsupported
+        await self._move(replace(self.job.progress, phase=Phase.STORING, speed=None, eta=None), at_once=True)
+        await self._change(lambda job: job.identified(fetched.title, fetched.artist))
+        now = self._parts.clock.now()
+        media = [
+            MediaFile(
+                key=self._key,
+                position=position,
+                kind=file.kind,
+                extension=file.extension,
+                size=file.size,
+                sha256=file.sha256,
+                location="",
+                title=fetched.title,
+                artist=fetched.artist,
+                duration=file.duration,
+                width=file.width,
+                height=file.height,
+                validators=fetched.validators,
+                created_at=now,
+            )
+            for position, file in enumerate(fetched.files)
+        ]
+        shown = await self._names(media)
+        for number, (file, source) in enumerate(zip(shown, fetched.files, strict=True)):
+            location = await self._parts.media.adopt(source.path, file.path)
+            shown[number] = replace(file, media=replace(file.media, location=location))
+        await self._complete(shown, self._key)
+
+    async def _names(self, files: Sequence[MediaFile]) -> list[JobFile]:
+        async with self._parts.database.read() as transaction:
+            session = await transaction.download_sessions.get(self.job.download_session_id)
+        if session is None:
+            raise Superseded
+        names = unique_names([safe_name(file.title, file.extension) for file in files])
+        folder = f"downloads/{session.folder}/{self.job.id}"
+        return [
+            JobFile(job_id=self.job.id, media=file, name=name, path=f"{folder}/{file.kind.folder}/{name}")
+            for file, name in zip(files, names, strict=True)
+        ]
+
+    async def _begin_again(self) -> None:
+        """After the service died under this job: remove what it stored but did not get to write down."""
+        if self.job.starts <= 1:
+            return
+        if self.job.starts > self._parts.policy.max_starts:
+            raise Interrupted
+        async with self._parts.database.read() as transaction:
+            session = await transaction.download_sessions.get(self.job.download_session_id)
+            known = await transaction.media_files.of_job(self.job.id)
+        if session is not None:
+            await self._parts.media.keep_only(f"downloads/{session.folder}/{self.job.id}", frozenset(file.path for file in known))
+
+    # --- the end ------------------------------------------------------------------------------------------------
+
+    async def _complete(self, shown: list[JobFile], new_key: MediaKey | None) -> None:
+        """One transaction: the files, the job, its history entry and those who waited for it."""
+        first = shown[0].media
+        async with self._parts.database.write() as transaction:
+            present = await transaction.jobs.get(self.job.id)
+            is_ours = present is not None and present.status.is_live
+            if present is not None and is_ours:
+                done = present.identified(first.title, first.artist).completed(
+                    self._parts.clock.now(), sum(file.media.size for file in shown)
+                )
+                await transaction.jobs.save(done, if_seq=present.seq)
+                if new_key is not None:
+                    stored = await transaction.media_files.replace(new_key, [file.media for file in shown])
+                    shown = [replace(file, media=media) for file, media in zip(shown, stored, strict=True)]
+                else:
+                    await self._parts.quota.refund(transaction, done)
+                await transaction.media_files.remember(self.job.url, first.key)
+                await transaction.media_files.attach(shown)
+                started = await endings.end(transaction, done, shown)
+        if not is_ours:
+            for file in shown:
+                await self._parts.media.delete(file.path)
+            raise Superseded
+        self._ended(done, started)
+
+    async def _fail(self, code: str, message: str) -> None:
+        async with self._parts.database.write() as transaction:
+            present = await transaction.jobs.get(self.job.id)
+            if present is None or not present.status.is_live:
+                return
+            failed = present.failed(self._parts.clock.now(), code, message)
+            await transaction.jobs.save(failed, if_seq=present.seq)
+            if code in OUR_FAILURES:
+                await self._parts.quota.refund(transaction, failed)
+            started = await endings.end(transaction, failed, [])
+        self._ended(failed, started)
+
+    def _ended(self, job: Job, started: Sequence[Job]) -> None:
+        self.job = job
+        level = logging.INFO if job.status is JobStatus.COMPLETED else logging.WARNING
+        log.log(level, f"job {job.status}", extra={**self._about, "code": job.error_code, "title": job.title})  # noqa: G004 - one word
+        for changed in (job, *started):
+            self._parts.events.publish(changed)
+
+    # --- the row ------------------------------------------------------------------------------------------------
+
+    async def _move(self, progress: Progress, *, at_once: bool) -> None:
+        now = self._parts.clock.monotonic()
+        if not at_once and now - self._last_progress < self._parts.policy.progress_interval:
+            return
+        self._last_progress = now
+        await self._change(partial(Job.moved, progress=progress))
+
+    async def _change(self, change: Callable[[Job], Job]) -> None:
+        """Write the changed job. Raises `Superseded` when the job was ended by somebody else."""
+        changed = change(self.job)
+        async with self._parts.database.write() as transaction:
+            if not await transaction.jobs.save(changed, if_seq=self.job.seq):
+                raise Superseded
+        self.job = changed
+        self._parts.events.publish(changed)
+
+    @property
+    def _trust_class(self) -> str:
+        return "public" if self.job.scope == PUBLIC else self.job.scope
+
+    @property
+    def _about(self) -> dict[str, str]:
+        return {"job_id": str(self.job.id)}

@@ -1,0 +1,1 @@
+"""Database, job queue, media store and secrets."""

@@ -1,0 +1,132 @@
+"""Engines, pragmas and transactions. SQLite: one writer connection with `BEGIN IMMEDIATE`, a pool of read-only readers."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from service.model import Job
+from storage.accounts import SqlAccounts
+from storage.download_sessions import SqlDownloadSessions
+from storage.fetches import SqlFetches
+from storage.history import SqlHistory
+from storage.idempotency import SqlIdempotencyKeys
+from storage.jobs import SqlJobs
+from storage.media_files import SqlMediaFiles
+
+PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=15000", "foreign_keys=ON")
+
+
+class QueueWriter(Protocol):
+    """What enters jobs into the queue."""
+
+    async def enter(self, connection: AsyncConnection, job: Job) -> None: ...
+    def wake(self) -> None: ...
+
+
+class NoQueue:
+    """For a process that runs its one job itself."""
+
+    async def enter(self, connection: AsyncConnection, job: Job) -> None:
+        """Nothing to do."""
+
+    def wake(self) -> None:
+        """Nothing to do."""
+
+
+def give_subseconds(connection: Any) -> None:
+    """DBOS writes `unixepoch('subsec')`, which is NULL before SQLite 3.42 (Debian 12 has 3.40)."""
+    if sqlite3.sqlite_version_info < (3, 42):
+        connection.create_function("unixepoch", 1, lambda _modifier: time.time())
+
+
+def prepare_sqlite(engine: sa.Engine, *, read_only: bool) -> None:
+    """Set the pragmas on each new connection, and let a write transaction take the lock when it begins."""
+
+    @event.listens_for(engine, "connect")
+    def connected(connection: Any, _record: object) -> None:
+        connection.isolation_level = None
+        give_subseconds(connection)
+        cursor = connection.cursor()
+        for pragma in (*PRAGMAS, *(("query_only=ON",) if read_only else ())):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    if not read_only:
+
+        @event.listens_for(engine, "begin")
+        def begun(connection: sa.Connection) -> None:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+class SqlTransaction:
+    """The repositories on one connection."""
+
+    def __init__(self, connection: AsyncConnection, queue: QueueWriter) -> None:
+        self.accounts = SqlAccounts(connection)
+        self.download_sessions = SqlDownloadSessions(connection)
+        self.jobs = SqlJobs(connection)
+        self.fetches = SqlFetches(connection)
+        self.media_files = SqlMediaFiles(connection)
+        self.history = SqlHistory(connection)
+        self.idempotency_keys = SqlIdempotencyKeys(connection)
+        self.queue = SqlQueueEntries(connection, queue)
+
+
+class SqlQueueEntries:
+    """Enters jobs into the queue within the transaction."""
+
+    def __init__(self, connection: AsyncConnection, queue: QueueWriter) -> None:
+        self._connection, self._queue = connection, queue
+        self.entered = 0
+
+    async def enqueue(self, job: Job) -> None:
+        await self._queue.enter(self._connection, job)
+        self.entered += 1
+
+
+class SqlDatabase:
+    """`url` is `sqlite:///path` or `postgresql://…`. Close it when done."""
+
+    def __init__(self, url: str, queue: QueueWriter | None = None) -> None:
+        self.url, self.is_sqlite = url, url.startswith("sqlite:")
+        self.queue: QueueWriter = queue or NoQueue()
+        self.writer, self.reader = self._engines()
+
+    def _engines(self) -> tuple[AsyncEngine, AsyncEngine]:
+        if self.is_sqlite:
+            address = self.url.replace("sqlite:", "sqlite+aiosqlite:", 1)
+            writer = create_async_engine(address, pool_size=1, max_overflow=0, pool_timeout=60)
+            reader = create_async_engine(address, pool_size=4, max_overflow=4, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True)
+            prepare_sqlite(writer.sync_engine, read_only=False)
+            prepare_sqlite(reader.sync_engine, read_only=True)
+            return writer, reader
+        address = self.url.replace("postgresql:", "postgresql+asyncpg:", 1)
+        writer = create_async_engine(address, pool_size=10, pool_pre_ping=True)
+        return writer, create_async_engine(address, pool_size=10, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True)
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[SqlTransaction]:
+        """One transaction; wakes the queue after the commit when something was entered."""
+        async with self.writer.begin() as connection:
+            transaction = SqlTransaction(connection, self.queue)
+            yield transaction
+        if transaction.queue.entered:
+            self.queue.wake()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[SqlTransaction]:
+        """For reading: on SQLite any write fails. Each statement sees the newest commit."""
+        async with self.reader.connect() as connection:
+            yield SqlTransaction(connection, self.queue)
+
+    async def close(self) -> None:
+        await self.reader.dispose()
+        await self.writer.dispose()

@@ -1,0 +1,125 @@
+"""Jobs in the database."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.media_url import MediaUrl
+from service.model import Job, JobStatus, Origin, Phase, Progress, Selection
+from storage.fetches import insert
+from storage.tables import LIVE, jobs
+
+
+class SqlJobs:
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def add(self, job: Job) -> bool:
+        added = await self._connection.execute(
+            insert(self._connection, jobs).values(**_birth(job), **_state(job)).on_conflict_do_nothing().returning(jobs.c.id)
+        )
+        return added.one_or_none() is not None
+
+    async def get(self, job_id: UUID) -> Job | None:
+        row = (await self._connection.execute(sa.select(jobs).where(jobs.c.id == job_id))).one_or_none()
+        return _job(row) if row else None
+
+    async def live_twin(self, job: Job) -> Job | None:
+        found = await self._many(
+            sa.select(jobs).where(
+                jobs.c.download_session_id == job.download_session_id, jobs.c.dedupe_key == job.dedupe_key, LIVE, jobs.c.id != job.id
+            )
+        )
+        return found[0] if found else None
+
+    async def save(self, job: Job, *, if_seq: int) -> bool:
+        saved = await self._connection.execute(sa.update(jobs).where(jobs.c.id == job.id, jobs.c.seq == if_seq).values(**_state(job)))
+        return saved.rowcount == 1
+
+    async def waiting_for(self, what: str) -> list[Job]:
+        return await self._many(
+            sa.select(jobs).where(jobs.c.waits_for == what, jobs.c.status == JobStatus.PENDING).order_by(jobs.c.created_at, jobs.c.id)
+        )
+
+    async def live(self) -> list[Job]:
+        return await self._many(sa.select(jobs).where(LIVE).order_by(jobs.c.created_at, jobs.c.id))
+
+    async def ahead_of(self, job: Job) -> int:
+        counted = await self._connection.execute(
+            sa.select(sa.func.count())
+            .select_from(jobs)
+            .where(jobs.c.status == JobStatus.PENDING, jobs.c.waits_for.is_(None), jobs.c.created_at < job.created_at)
+        )
+        return int(counted.scalar_one())
+
+    async def _many(self, query: sa.Select[Any]) -> list[Job]:
+        return [_job(row) for row in await self._connection.execute(query)]
+
+
+def _birth(job: Job) -> dict[str, Any]:
+    """What never changes."""
+    return {
+        "id": job.id,
+        "download_session_id": job.download_session_id,
+        "account_id": job.account_id,
+        "parent_id": job.parent_id,
+        "origin": job.origin.value,
+        "url": job.url.text,
+        "selection": job.selection.key,
+        "scope": job.scope,
+        "dedupe_key": job.dedupe_key,
+        "refresh": job.refresh,
+        "created_at": job.created_at,
+    }
+
+
+def _state(job: Job) -> dict[str, Any]:
+    return {
+        "status": job.status.value,
+        "attempt": job.attempt,
+        "starts": job.starts,
+        "seq": job.seq,
+        "phase": job.progress.phase.value,
+        "downloaded_bytes": job.progress.downloaded,
+        "total_bytes": job.progress.total,
+        "speed": job.progress.speed,
+        "eta": job.progress.eta,
+        "waits_for": job.waits_for,
+        "title": job.title,
+        "artist": job.artist,
+        "error_code": job.error_code,
+        "error_message": job.error_message,
+        "started_at": job.started_at,
+        "ended_at": job.ended_at,
+    }
+
+
+def _job(row: sa.Row[Any]) -> Job:
+    return Job(
+        id=row.id,
+        download_session_id=row.download_session_id,
+        account_id=row.account_id,
+        parent_id=row.parent_id,
+        origin=Origin(row.origin),
+        url=MediaUrl.parse(row.url),
+        selection=Selection.from_key(row.selection),
+        scope=row.scope,
+        refresh=row.refresh,
+        status=JobStatus(row.status),
+        attempt=row.attempt,
+        starts=row.starts,
+        seq=row.seq,
+        progress=Progress(phase=Phase(row.phase), downloaded=row.downloaded_bytes, total=row.total_bytes, speed=row.speed, eta=row.eta),
+        waits_for=row.waits_for,
+        title=row.title,
+        artist=row.artist,
+        error_code=row.error_code,
+        error_message=row.error_message,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+    )

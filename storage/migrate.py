@@ -1,0 +1,65 @@
+"""Brings a database's tables to the present version. Safe to run beside a running service of the same version."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import create_async_engine
+
+MIGRATION_LOCK = 0x6D61_6770_6965  # "magpie": one migrating process at a time on PostgreSQL
+
+
+def alembic_config() -> Config:
+    """Where the migrations are."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def upgrade_on(connection: sa.Connection) -> None:
+    """Run what is missing, within the connection's transaction."""
+    config = alembic_config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+async def upgrade(url: str) -> None:
+    """Migrate on an engine of its own.
+
+    SQLite does so with `foreign_keys=OFF`: altering a table there copies it, and dropping the old one would delete the
+    rows of its children by cascade. What the copying left is checked before the commit.
+    """
+    is_sqlite = url.startswith("sqlite:")
+    scheme = ("sqlite:", "sqlite+aiosqlite:") if is_sqlite else ("postgresql:", "postgresql+asyncpg:")
+    engine = create_async_engine(url.replace(*scheme, 1))
+    if is_sqlite:
+        _migrate_alone(engine.sync_engine)
+    try:
+        async with engine.begin() as connection:
+            if not is_sqlite:
+                await connection.execute(sa.text("select pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+            await connection.run_sync(upgrade_on)
+            if is_sqlite:
+                broken = (await connection.exec_driver_sql("PRAGMA foreign_key_check")).all()
+                if broken:
+                    raise RuntimeError(f"a migration broke {len(broken)} references: nothing was changed")
+    finally:
+        await engine.dispose()
+
+
+def _migrate_alone(engine: sa.Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def connected(connection: Any, _record: object) -> None:
+        connection.isolation_level = None
+        for pragma in ("journal_mode=WAL", "busy_timeout=60000", "foreign_keys=OFF"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begun(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,0 +1,347 @@
+"""The job queue on DBOS: the only module that imports it. docs/adr/0001 and 0002 say why it is used in this manner."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import importlib
+import logging
+import threading
+import types
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
+
+import asyncpg
+import sqlalchemy as sa
+from dbos import DBOS, DBOSClient, DBOSConfig, EnqueueOptions
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.model import Job
+from storage.database import PRAGMAS, give_subseconds
+
+QUEUE, WORKFLOW, SCHEMA = "jobs", "job", "dbos"
+APPLICATION_VERSION = "1"
+"""A constant: with the default, a hash of the code, queued jobs would stand still after an upgrade."""
+
+SQLITE_EXECUTOR = "local"
+LIVE_STATES = frozenset({"ENQUEUED", "PENDING", "DELAYED"})
+IDLE_POLL_SECONDS = 1.0
+BUSY_POLL_SECONDS = 0.1
+BUSY_FOR_SECONDS = 60.0
+RECOVERIES = 100
+"""The engine's own limit is far off: `Downloads.run` counts the starts of a job itself and fails it with a reason."""
+
+log = logging.getLogger("magpie.queue")
+dbos_module: Any = importlib.import_module("dbos._dbos")
+Handler = Callable[[uuid.UUID], Awaitable[None]]
+
+
+class WakeableEvent(threading.Event):
+    """The engine's stop event, on which its threads sleep between polls; `wake` ends the sleep of one of them early.
+
+    A wake-up that comes while the thread is busy ends its next sleep.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._changed = threading.Condition()
+        self._woken = False
+
+    def set(self) -> None:
+        super().set()
+        with self._changed:
+            self._changed.notify_all()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        mine = threading.current_thread().name == f"queue-worker-{QUEUE}"
+        with self._changed:
+            self._changed.wait_for(lambda: self.is_set() or (mine and self._woken), timeout)
+            if mine:
+                self._woken = False
+        return self.is_set()
+
+    def wake(self) -> None:
+        with self._changed:
+            self._woken = True
+            self._changed.notify_all()
+
+
+def _launch() -> WakeableEvent | None:
+    """Launch the engine with a stop event that can be woken. None, and plain polling, should the engine have changed."""
+    engine_threading = dbos_module.threading
+    dbos_module.threading = types.ModuleType("threading")
+    dbos_module.threading.__dict__.update({**vars(threading), "Event": WakeableEvent})
+    try:
+        DBOS.launch()
+    finally:
+        dbos_module.threading = engine_threading
+    instance = dbos_module._get_dbos_instance()  # noqa: SLF001 - the engine offers no way to be woken
+    events = [e for e in getattr(instance, "background_thread_stop_events", ()) if isinstance(e, WakeableEvent)]
+    if not events:
+        log.warning("the engine cannot be woken: jobs start at its next poll")
+        return None
+    return events[0]
+
+
+def _system_engine(url: str) -> sa.Engine | None:
+    """SQLite only: the engine's connections need our pragmas. On PostgreSQL DBOS makes its own."""
+    if not url.startswith("sqlite:"):
+        return None
+    engine = sa.create_engine(url)
+
+    @event.listens_for(engine, "connect")
+    def connected(connection: Any, _record: object) -> None:
+        connection.isolation_level = "IMMEDIATE"
+        give_subseconds(connection)
+        for pragma in PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
+
+    return engine
+
+
+class QueueClient:
+    """Enters jobs into the queue from within the application's own transaction. Works beside a running service."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = _system_engine(url)
+        self._client = DBOSClient(system_database_url=url, system_database_engine=self._engine, dbos_system_schema=SCHEMA)
+
+    async def enter(self, connection: AsyncConnection, job: Job) -> None:
+        options: EnqueueOptions = {
+            "queue_name": QUEUE,
+            "workflow_name": WORKFLOW,
+            "workflow_id": workflow_id(job),
+            "app_version": APPLICATION_VERSION,
+            "queue_partition_key": job.lane,
+        }
+        job_id = str(job.id)
+        await connection.run_sync(lambda plain: self._client.enqueue_in_transaction(plain, options, job_id))
+
+    async def cancel(self, job: Job) -> None:
+        await asyncio.to_thread(self._client.cancel_workflow, workflow_id(job))
+
+    async def known(self, jobs: Sequence[Job]) -> set[uuid.UUID]:
+        """Those whose present attempt the engine will run, or is running."""
+        by_id = {workflow_id(job): job.id for job in jobs}
+        known: set[uuid.UUID] = set()
+        for ids in batched(list(by_id), 500):
+            found = await asyncio.to_thread(self._client.list_workflows, workflow_ids=ids, load_input=False, load_output=False)
+            known |= {by_id[workflow.workflow_id] for workflow in found if workflow.status in LIVE_STATES}
+        return known
+
+    def wake(self) -> None:
+        """The service polls; from here it cannot be woken."""
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._client.destroy)
+        if self._engine is not None:
+            self._engine.dispose()
+
+
+def batched(items: list[str], size: int) -> list[list[str]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def workflow_id(job: Job) -> str:
+    """An id that ever ended never runs again: so the attempt is part of it."""
+    return f"{job.id}:{job.attempt}"
+
+
+class JobEngine:
+    """Runs jobs: one process on SQLite, any number on PostgreSQL. One a process.
+
+    `start` must be awaited on the loop that the handler's objects belong to.
+    """
+
+    def __init__(self, url: str, handler: Handler, *, width: int) -> None:
+        self.url, self._handler, self._width = url, handler, width
+        self.is_sqlite = url.startswith("sqlite:")
+        self.executor_id = SQLITE_EXECUTOR if self.is_sqlite else uuid.uuid4().hex
+        self._running: set[asyncio.Task[Any]] = set()
+        self._engine = _system_engine(url)
+        self._client: QueueClient | None = None
+        self._poll: WakeableEvent | None = None
+        self._stopping = False
+        self._watch: list[asyncio.Task[None]] = []
+        self._last_work = float("-inf")
+
+    async def start(self) -> None:
+        """Jobs that were running when the service died go on at once."""
+        self._last_work = asyncio.get_running_loop().time()
+        _calm_the_engines_log()
+        self._declare()
+        self._poll = _launch()
+        # The partition limit limits nothing: it is what makes the engine serve lane by lane, so that none starves.
+        await DBOS.register_queue_async(
+            QUEUE,
+            worker_concurrency=self._width,
+            partition_worker_concurrency=self._width,
+            polling_interval_sec=IDLE_POLL_SECONDS if self._poll else BUSY_POLL_SECONDS,
+        )
+        self._client = await asyncio.to_thread(QueueClient, self.url)
+        if not self.is_sqlite:
+            lock = WorkerLock(self.url, self.executor_id)
+            await lock.take()
+            self._watch = [asyncio.create_task(lock.keep(self._take_over)), asyncio.create_task(self._poll_fast_while_busy())]
+
+    def _declare(self) -> None:
+        config: DBOSConfig = {
+            "name": "magpie",
+            "system_database_url": self.url,
+            "application_version": APPLICATION_VERSION,
+            "executor_id": self.executor_id,
+            "max_executor_threads": 16,
+            "log_level": "WARNING",
+            "scheduler_polling_interval_sec": 5.0,
+            "dbos_system_schema": SCHEMA,
+        }
+        if self._engine is not None:
+            config["system_database_engine"] = self._engine
+        DBOS(config=config)
+
+        @DBOS.step(name="run", preemptible=True)
+        async def step(job_id: str) -> None:
+            await self._handler(uuid.UUID(job_id))
+
+        @DBOS.workflow(name=WORKFLOW, max_recovery_attempts=RECOVERIES)
+        async def job(job_id: str) -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            if self._stopping:
+                raise asyncio.CancelledError
+            self._running.add(task)
+            task.add_done_callback(self._ended)
+            await step(job_id)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        """A place is free: look for the next job now rather than at the next poll."""
+        self._running.discard(task)
+        self.wake()
+
+    async def enter(self, connection: AsyncConnection, job: Job) -> None:
+        assert self._client is not None, "the engine is not started"
+        await self._client.enter(connection, job)
+
+    def wake(self) -> None:
+        """Look into the queue now. The limits stay where they are: in the queue."""
+        self._last_work = asyncio.get_running_loop().time()
+        if self._poll is not None:
+            self._poll.wake()
+
+    async def cancel(self, job: Job) -> None:
+        await DBOS.cancel_workflow_async(workflow_id(job))
+
+    async def known(self, jobs: Sequence[Job]) -> set[uuid.UUID]:
+        assert self._client is not None, "the engine is not started"
+        return await self._client.known(jobs)
+
+    async def stop(self) -> int:
+        """Let running jobs go: they stay pending in the engine and resume at the next start. Returns how many."""
+        self._stopping = True
+        for watch in self._watch:
+            watch.cancel()
+        let_go = set(self._running)
+        for task in let_go:
+            task.cancel()
+        await asyncio.gather(*self._watch, *let_go, return_exceptions=True)
+        # In a thread of its own: the engine shuts the loop's default executor down on the way.
+        with ThreadPoolExecutor(1) as own:
+            await asyncio.get_running_loop().run_in_executor(own, lambda: DBOS.destroy(workflow_completion_timeout_sec=0))
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(thread_name_prefix="magpie"))
+        if self._client is not None:
+            await self._client.close()
+        if self._engine is not None:
+            self._engine.dispose()
+        return len(let_go)
+
+    async def _poll_fast_while_busy(self) -> None:
+        """Other processes enter jobs too, and cannot wake this one."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(BUSY_POLL_SECONDS)
+            if loop.time() - self._last_work < BUSY_FOR_SECONDS and self._poll is not None:
+                self._poll.wake()
+
+    async def _take_over(self, lock: WorkerLock) -> None:
+        """Resume the jobs of every worker whose lock is free: it is dead."""
+        pending = await DBOS.list_workflows_async(status="PENDING", load_input=False, load_output=False)
+        for executor in {workflow.executor_id for workflow in pending if workflow.executor_id} - {self.executor_id}:
+            async with lock.of(executor) as is_free:
+                if not is_free:
+                    continue
+                # Listed again under the lock: a peer may have been faster.
+                left = await DBOS.list_workflows_async(status="PENDING", executor_id=executor, load_input=False, load_output=False)
+                for workflow in left:
+                    log.warning("worker is gone, its job is resumed", extra={"executor": executor, "workflow": workflow.workflow_id})
+                    await DBOS.resume_workflow_async(workflow.workflow_id, queue_name=QUEUE)
+
+
+class WorkerLock:
+    """PostgreSQL: an advisory lock that says "this worker lives", on a connection of its own."""
+
+    def __init__(self, url: str, executor_id: str) -> None:
+        self._url, self._executor_id = url, executor_id
+        self._connection: Any = None
+
+    async def take(self) -> None:
+        """Raises `OSError` or asyncpg's errors when the database cannot be reached."""
+        self._connection = await asyncpg.connect(self._url)
+        await self._connection.fetchval("select pg_advisory_lock($1)", _lock_key(self._executor_id))
+
+    async def keep(self, each_round: Callable[[WorkerLock], Awaitable[None]]) -> None:
+        """Look every second; connect and lock again whenever the connection was lost."""
+        try:
+            while True:
+                try:
+                    if self._connection.is_closed():
+                        await self.take()
+                    await each_round(self)
+                except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, sa.exc.SQLAlchemyError) as lost:
+                    log.warning("the database is not reachable for the worker lock", extra={"cause": type(lost).__name__})
+                await asyncio.sleep(1)
+        finally:
+            with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                await self._connection.close(timeout=2)
+
+    def of(self, executor_id: str) -> _OtherLock:
+        """Take another worker's lock for a moment, if it is free."""
+        return _OtherLock(self._connection, _lock_key(executor_id))
+
+
+class _OtherLock:
+    def __init__(self, connection: Any, key: int) -> None:
+        self._connection, self._key, self._taken = connection, key, False
+
+    async def __aenter__(self) -> bool:
+        self._taken = bool(await self._connection.fetchval("select pg_try_advisory_lock($1)", self._key))
+        return self._taken
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._taken:
+            await self._connection.fetchval("select pg_advisory_unlock($1)", self._key)
+
+
+def _lock_key(executor_id: str) -> int:
+    return int.from_bytes(hashlib.sha256(f"magpie.{executor_id}".encode()).digest()[:8], "big", signed=True)
+
+
+def _calm_the_engines_log() -> None:
+    """It adds handlers of its own unless there is one, and reports each cancelled job as an error with a traceback."""
+    engine_log = logging.getLogger("dbos")
+    if not engine_log.handlers:
+        engine_log.addHandler(logging.NullHandler())
+    engine_log.propagate = True
+    if not any(isinstance(f, _NoCancelNoise) for f in engine_log.filters):
+        engine_log.addFilter(_NoCancelNoise())
+
+
+class _NoCancelNoise(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        cause = record.exc_info[1] if record.exc_info else None
+        expected = isinstance(cause, asyncio.CancelledError) or type(cause).__name__ == "DBOSWorkflowCancelledError"
+        return not (expected or "cancel" in text.lower() or "Conductor" in text or "conductor" in text)

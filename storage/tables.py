@@ -1,0 +1,238 @@
+"""The tables. One metadata for SQLite and PostgreSQL; `migrations/` brings a database here."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+from sqlalchemy import Column, Dialect, ForeignKey, Index, Table, UniqueConstraint
+from sqlalchemy.types import TypeDecorator
+
+ENGINE_TABLES = frozenset(
+    {
+        "application_versions",
+        "dbos_migrations",
+        "notifications",
+        "operation_outputs",
+        "queues",
+        "streams",
+        "workflow_events",
+        "workflow_events_history",
+        "workflow_input",
+        "workflow_output",
+        "workflow_schedules",
+        "workflow_status",
+    }
+)
+"""Names that the engine uses in the same SQLite file: never a table of ours."""
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware datetime in UTC. SQLite keeps no zone, so it is put back on reading."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a naive datetime reached the database")
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        del dialect
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+LIVE = sa.text("status in ('pending', 'processing')")
+BIG_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+"""SQLite numbers rows by itself only in a column of type INTEGER."""
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", BIG_ID, primary_key=True),
+    Column("username", sa.String(64), nullable=False),
+    Column("username_key", sa.String(64), nullable=False, unique=True),  # case-folded: look-alikes by case are one
+    Column("email", sa.String(320)),
+    Column("password_hash", sa.String(255)),
+    Column("is_active", sa.Boolean, nullable=False, default=True),
+    Column("is_superuser", sa.Boolean, nullable=False, default=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+download_sessions = Table(
+    "download_sessions",
+    metadata,
+    Column("id", sa.Uuid, primary_key=True),
+    Column("folder", sa.Uuid, nullable=False, unique=True),
+    Column("owner_id", BIG_ID, ForeignKey("accounts.id", ondelete="CASCADE"), index=True),
+    Column("created_by", sa.String(16), nullable=False),
+    Column("requested_username", sa.String(64)),
+    Column("closes_with_job", sa.Boolean, nullable=False, default=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("last_activity", UtcDateTime, nullable=False),
+    Column("closed_at", UtcDateTime),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", sa.Uuid, primary_key=True),
+    Column("download_session_id", sa.Uuid, ForeignKey("download_sessions.id", ondelete="CASCADE"), nullable=False),
+    Column("account_id", BIG_ID, ForeignKey("accounts.id", ondelete="CASCADE"), index=True),
+    Column("parent_id", sa.Uuid, ForeignKey("jobs.id", ondelete="CASCADE"), index=True),
+    Column("origin", sa.String(16), nullable=False),
+    Column("url", sa.Text, nullable=False),
+    Column("selection", sa.String(100), nullable=False),
+    Column("scope", sa.String(80), nullable=False),
+    Column("dedupe_key", sa.String(64), nullable=False),
+    Column("refresh", sa.Boolean, nullable=False),
+    Column("status", sa.String(12), nullable=False),
+    Column("attempt", sa.Integer, nullable=False),
+    Column("starts", sa.Integer, nullable=False),
+    Column("seq", sa.BigInteger, nullable=False),
+    Column("phase", sa.String(16), nullable=False),
+    Column("downloaded_bytes", sa.BigInteger),
+    Column("total_bytes", sa.BigInteger),
+    Column("speed", sa.Double),  # bytes a second
+    Column("eta", sa.Double),  # seconds
+    Column("waits_for", sa.String(80)),
+    Column("title", sa.Text),
+    Column("artist", sa.Text),
+    Column("error_code", sa.String(40)),
+    Column("error_message", sa.Text),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("started_at", UtcDateTime),
+    Column("ended_at", UtcDateTime),
+    Index("ix_jobs_one_live_twin", "download_session_id", "dedupe_key", unique=True, sqlite_where=LIVE, postgresql_where=LIVE),
+    Index("ix_jobs_live", "created_at", sqlite_where=LIVE, postgresql_where=LIVE),
+    Index(
+        "ix_jobs_waits_for", "waits_for", sqlite_where=sa.text("waits_for is not null"), postgresql_where=sa.text("waits_for is not null")
+    ),
+    Index("ix_jobs_session_created", "download_session_id", "created_at"),
+)
+
+fetches = Table(
+    "fetches",
+    metadata,
+    Column("id", sa.Uuid, primary_key=True),
+    Column("scope", sa.String(80), nullable=False),
+    Column("extractor", sa.String(100), nullable=False),
+    Column("media_id", sa.String(400), nullable=False),
+    Column("selection", sa.String(100), nullable=False),
+    Column("holder", sa.Uuid, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False, unique=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    UniqueConstraint("scope", "extractor", "media_id", "selection"),
+)
+
+media_files = Table(
+    "media_files",
+    metadata,
+    Column("id", BIG_ID, primary_key=True),
+    Column("scope", sa.String(80), nullable=False),
+    Column("extractor", sa.String(100), nullable=False),
+    Column("media_id", sa.String(400), nullable=False),
+    Column("selection", sa.String(100), nullable=False),
+    Column("position", sa.Integer, nullable=False),
+    Column("is_current", sa.Boolean, nullable=False),  # false once a newer fetch of the same key replaced it
+    Column("kind", sa.String(12), nullable=False),
+    Column("extension", sa.String(12), nullable=False),
+    Column("size", sa.BigInteger, nullable=False),
+    Column("sha256", sa.String(64), nullable=False),
+    Column("location", sa.Text, nullable=False),
+    Column("title", sa.Text, nullable=False),
+    Column("artist", sa.Text),
+    Column("duration_ms", sa.BigInteger),
+    Column("width", sa.Integer),
+    Column("height", sa.Integer),
+    Column("etag", sa.Text),
+    Column("last_modified", sa.Text),
+    Column("length", sa.BigInteger),
+    Column("created_at", UtcDateTime, nullable=False),
+    Index(
+        "ix_media_files_current",
+        "scope",
+        "extractor",
+        "media_id",
+        "selection",
+        "position",
+        unique=True,
+        sqlite_where=sa.text("is_current"),
+        postgresql_where=sa.text("is_current"),
+    ),
+)
+
+media_urls = Table(
+    "media_urls",
+    metadata,
+    Column("url_digest", sa.String(64), primary_key=True),
+    Column("scope", sa.String(80), primary_key=True),
+    Column("extractor", sa.String(100), nullable=False),
+    Column("media_id", sa.String(400), nullable=False),
+)
+"""Where an address led before, so that a store hit needs no look at the site."""
+
+job_files = Table(
+    "job_files",
+    metadata,
+    Column("job_id", sa.Uuid, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("name", sa.String(255), primary_key=True),
+    Column("position", sa.Integer, nullable=False),
+    Column("media_file_id", BIG_ID, ForeignKey("media_files.id", ondelete="RESTRICT"), nullable=False, index=True),
+    Column("path", sa.Text, nullable=False),
+    Column("epoch", sa.Integer, nullable=False, default=0),
+)
+
+history_entries = Table(
+    "history_entries",
+    metadata,
+    Column("id", BIG_ID, primary_key=True),
+    Column("job_id", sa.Uuid, nullable=False),  # no foreign key: an entry outlives its job
+    Column("attempt", sa.Integer, nullable=False),
+    Column("account_id", BIG_ID, ForeignKey("accounts.id", ondelete="CASCADE")),
+    Column("download_session_id", sa.Uuid, nullable=False),
+    Column("origin", sa.String(16), nullable=False),
+    Column("outcome", sa.String(12), nullable=False),
+    Column("title", sa.Text),
+    Column("url", sa.Text, nullable=False),
+    Column("message", sa.Text, nullable=False),
+    Column("code", sa.String(40)),
+    Column("files", sa.JSON, nullable=False),
+    Column("started_at", UtcDateTime),
+    Column("ended_at", UtcDateTime, nullable=False),
+    UniqueConstraint("job_id", "attempt"),
+    Index("ix_history_entries_account_ended", "account_id", "ended_at"),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("caller", sa.String(100), primary_key=True),
+    Column("key", sa.String(255), primary_key=True),
+    Column("body_hash", sa.String(64), nullable=False),
+    Column("job_id", sa.Uuid, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+kept_values = Table(
+    "kept_values",
+    metadata,
+    Column("name", sa.String(100), primary_key=True),
+    Column("value", sa.Text, nullable=False),
+)
+"""Single values of the installation, such as the fingerprint of the key that its secrets were encrypted with."""
