@@ -73,7 +73,7 @@ class RunParts:
     policy: RunPolicy
 
 
-class Superseded(Exception):  # noqa: N818 - not a failure
+class Superseded(Exception):
     """The job's row was changed by somebody else, who ended the job: there is nothing left to do."""
 
 

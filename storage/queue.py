@@ -29,6 +29,9 @@ APPLICATION_VERSION = "1"
 
 SQLITE_EXECUTOR = "local"
 LIVE_STATES = frozenset({"ENQUEUED", "PENDING", "DELAYED"})
+QUEUE_THREAD, MANAGER_THREAD = f"queue-worker-{QUEUE}", "(queue_thread)"
+"""How the engine names the thread that polls our queue, and the one that starts such threads."""
+
 IDLE_POLL_SECONDS = 1.0
 BUSY_POLL_SECONDS = 0.1
 BUSY_FOR_SECONDS = 60.0
@@ -41,7 +44,7 @@ Handler = Callable[[uuid.UUID], Awaitable[None]]
 
 
 class WakeableEvent(threading.Event):
-    """The engine's stop event, on which its threads sleep between polls; `wake` ends the sleep of one of them early.
+    """The engine's stop event, on which its threads sleep between polls; `wake` ends the sleep of one kind of them.
 
     A wake-up that comes while the thread is busy ends its next sleep.
     """
@@ -49,7 +52,7 @@ class WakeableEvent(threading.Event):
     def __init__(self) -> None:
         super().__init__()
         self._changed = threading.Condition()
-        self._woken = False
+        self._woken: set[str] = set()
 
     def set(self) -> None:
         super().set()
@@ -57,16 +60,16 @@ class WakeableEvent(threading.Event):
             self._changed.notify_all()
 
     def wait(self, timeout: float | None = None) -> bool:
-        mine = threading.current_thread().name == f"queue-worker-{QUEUE}"
+        name = threading.current_thread().name
+        mine = QUEUE_THREAD if name == QUEUE_THREAD else MANAGER_THREAD if MANAGER_THREAD in name else ""
         with self._changed:
-            self._changed.wait_for(lambda: self.is_set() or (mine and self._woken), timeout)
-            if mine:
-                self._woken = False
+            self._changed.wait_for(lambda: self.is_set() or mine in self._woken, timeout)
+            self._woken.discard(mine)
         return self.is_set()
 
-    def wake(self) -> None:
+    def wake(self, thread: str) -> None:
         with self._changed:
-            self._woken = True
+            self._woken.add(thread)
             self._changed.notify_all()
 
 
@@ -182,6 +185,8 @@ class JobEngine:
             partition_worker_concurrency=self._width,
             polling_interval_sec=IDLE_POLL_SECONDS if self._poll else BUSY_POLL_SECONDS,
         )
+        if self._poll is not None:
+            self._poll.wake(MANAGER_THREAD)
         self._client = await asyncio.to_thread(QueueClient, self.url)
         if not self.is_sqlite:
             lock = WorkerLock(self.url, self.executor_id)
@@ -197,6 +202,7 @@ class JobEngine:
             "max_executor_threads": 16,
             "log_level": "WARNING",
             "scheduler_polling_interval_sec": 5.0,
+            "notification_listener_polling_interval_sec": 0.2,  # unused here, but a stop waits for it
             "dbos_system_schema": SCHEMA,
         }
         if self._engine is not None:
@@ -230,7 +236,7 @@ class JobEngine:
         """Look into the queue now. The limits stay where they are: in the queue."""
         self._last_work = asyncio.get_running_loop().time()
         if self._poll is not None:
-            self._poll.wake()
+            self._poll.wake(QUEUE_THREAD)
 
     async def cancel(self, job: Job) -> None:
         await DBOS.cancel_workflow_async(workflow_id(job))
@@ -264,7 +270,7 @@ class JobEngine:
         while True:
             await asyncio.sleep(BUSY_POLL_SECONDS)
             if loop.time() - self._last_work < BUSY_FOR_SECONDS and self._poll is not None:
-                self._poll.wake()
+                self._poll.wake(QUEUE_THREAD)
 
     async def _take_over(self, lock: WorkerLock) -> None:
         """Resume the jobs of every worker whose lock is free: it is dead."""

@@ -1,0 +1,66 @@
+# Every target sets up what it needs from a bare checkout; only Python 3.11 or later has to be there.
+PYTHON ?= python3
+UV := .uv/bin/uv
+VENV := .venv
+BIN := $(VENV)/bin
+# Certificates of the system, so that it works behind a private certificate authority too.
+export UV_SYSTEM_CERTS = 1
+export UV_PYTHON_DOWNLOADS = never
+export UV_COMPILE_BYTECODE = 1
+
+TESTS = tests/unit tests/contract tests/integration tests/docs tests/property
+
+.PHONY: run download doctor test test-all check format bench lock clean
+
+run: $(VENV)/.run
+	@$(BIN)/magpie run
+
+doctor: $(VENV)/.run
+	@$(BIN)/magpie doctor
+
+test: $(VENV)/.dev
+	$(BIN)/pytest $(TESTS) --cov --cov-report=term:skip-covered $(ARGS)
+
+test-all: $(VENV)/.dev
+	$(BIN)/pytest tests --cov --cov-report=term:skip-covered $(ARGS)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/deptry .
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m bench $(ARGS)
+
+# The locked dependencies: one set for every platform, run and development together, with hashes and no addresses.
+lock: $(UV)
+	$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 pyproject.toml --group dev -o requirements/dev.txt
+	$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 -c requirements/dev.txt pyproject.toml --group build -o requirements/run.txt
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Magpie needs Python 3.11 or later; '$(PYTHON)' is older. Try: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@echo "Setting up (once) ..."
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --target .uv uv==0.13.8
+
+$(BIN)/python: $(UV)
+	@$(UV) venv --quiet --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" --allow-existing $(VENV)
+	@touch $(BIN)/python
+
+$(VENV)/.run: requirements/run.txt pyproject.toml | $(BIN)/python
+	@test -e $(VENV)/.dev || $(UV) pip install --quiet --python "$(CURDIR)/$(BIN)/python" --require-hashes -r requirements/run.txt
+	@$(UV) pip install --quiet --python "$(CURDIR)/$(BIN)/python" --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt pyproject.toml | $(BIN)/python
+	@$(UV) pip install --quiet --python "$(CURDIR)/$(BIN)/python" --require-hashes -r requirements/dev.txt
+	@$(UV) pip install --quiet --python "$(CURDIR)/$(BIN)/python" --no-deps --no-build-isolation --editable .
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .uv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

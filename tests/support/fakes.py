@@ -1,0 +1,112 @@
+"""Stand-ins for the world outside: the web and the clock. Everything else in the tests is real."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from service.errors import FetchFailed
+from service.media_url import MediaUrl
+from service.model import Phase, Progress, Validators
+from service.ports import Fetched, FetchedFile, FetchRequest, FetchWatcher, Identified
+
+
+@dataclass
+class FakeClock:
+    """Stands still until it is moved."""
+
+    time: datetime = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.time.timestamp()
+
+    def move(self, by: timedelta) -> None:
+        self.time += by
+
+
+@dataclass
+class CountingIds:
+    """Ids in a row: 1, 2, 3, …"""
+
+    numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+
+    def new(self) -> UUID:
+        return UUID(int=next(self.numbers))
+
+
+@dataclass
+class FakeWeb:
+    """A fetcher whose web is a dictionary. Each fetch waits at `gate` once it is identified, when there is one."""
+
+    pages: dict[str, bytes] = field(default_factory=dict)
+    failures: dict[str, list[FetchFailed]] = field(default_factory=dict)
+    gate: asyncio.Event | None = None
+    extractor: str = "site"
+    generic: bool = False
+    fetched: list[str] = field(default_factory=list)
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+    cancelled: int = 0
+    identify: Callable[[Identified], Identified] = lambda found: found
+    etags: dict[str, str] = field(default_factory=dict)
+
+    async def fetch(self, request: FetchRequest, watcher: FetchWatcher) -> Fetched | None:
+        if pending := self.failures.get(request.url.text):
+            raise pending.pop(0)
+        if request.url.text not in self.pages:
+            raise FetchFailed
+        body = self.pages[request.url.text]
+        number = request.url.text.rpartition("/")[2]
+        found = Identified(
+            extractor=self.extractor,
+            id=request.url.digest if self.generic else number,
+            title=f"Title {number}",
+            artist="Artist",
+            duration=timedelta(seconds=206),
+            size=len(body),
+            is_generic=self.generic,
+        )
+        if not await watcher.identified(self.identify(found)):
+            return None
+        try:
+            return await self._download(request, watcher, body, found)
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+
+    async def _download(self, request: FetchRequest, watcher: FetchWatcher, body: bytes, found: Identified) -> Fetched:
+        self.fetched.append(request.url.text)
+        self.reached.set()
+        await watcher.progressed(Progress(phase=Phase.DOWNLOADING, downloaded=len(body) // 2, total=len(body), speed=10.0, eta=1.0))
+        if self.gate:
+            await self.gate.wait()
+        path = request.directory / f"media.{request.selection.format}"
+        path.write_bytes(body)
+        file = FetchedFile(
+            path=path,
+            kind=request.selection.media_type,
+            extension=request.selection.format,
+            size=len(body),
+            sha256=hashlib.sha256(body).hexdigest(),
+            duration=found.duration,
+        )
+        validators = await self.validators(request.url) if self.generic else None
+        return Fetched(files=(file,), title=found.title, artist=found.artist, validators=validators)
+
+    async def validators(self, url: MediaUrl, trust_class: str = "public") -> Validators:
+        del trust_class
+        return Validators(etag=self.etags.get(url.text), length=len(self.pages[url.text]))
+
+    async def check_address(self, url: MediaUrl) -> None:
+        """Everything in this web may be reached."""
+
+
+def bigger(found: Identified, size: int) -> Identified:
+    return replace(found, size=size)
