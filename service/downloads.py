@@ -10,6 +10,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from service import endings
+from service.context import current_job
 from service.errors import Conflict, IdempotencyConflict, JobNotFound, JobNotLive, JobNotRetryable
 from service.media_url import MediaUrl
 from service.model import PUBLIC, DownloadSession, Job, JobFile, JobStatus, Origin, Selection
@@ -247,6 +248,7 @@ class Downloads:
 
         Cancelling this call lets the job go as it is: it is not marked as cancelled, and runs again later.
         """
+        current_job.set(str(job_id))
         async with self._database.write() as transaction:
             job = await transaction.jobs.get(job_id)
             started = await self._start(transaction, job) if job else None

@@ -12,6 +12,7 @@ from service.errors import InvalidUrl
 
 MAX_LENGTH = 4096
 _CONTROL = re.compile(r"[\x00-\x20\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*$")
 _TRACKING = re.compile(r"^(utm_\w+|fbclid|gclid|igshid|igsh|mc_[ce]id|ref_src|ref_url|spm)$", re.IGNORECASE)
 _TOKEN_LIKE = re.compile(
     r"(token|secret|passw|api_?key|signature|^sig$|^key$|^auth|session|credential|x-amz|^policy$|^hdnts$|jwt)", re.IGNORECASE
@@ -74,7 +75,7 @@ def _host(parts: SplitResult) -> str:
     if ":" in host:
         return ipaddress.IPv6Address(host.partition("%")[0]).compressed
     ascii_host = host.encode("idna").decode("ascii").lower() if host else ""
-    if any(c in ascii_host for c in "\\/?#@<>^`{|}\"'"):
+    if ascii_host and not _HOST.match(ascii_host):
         raise ValueError(host)
     return ascii_host
 

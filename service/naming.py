@@ -17,7 +17,8 @@ def safe_name(title: str, extension: str) -> str:
     At most 180 bytes in UTF-8, cut between characters. A title of which nothing is left gives `media`.
     """
     text = unicodedata.normalize("NFC", title.encode("utf-8", "ignore").decode())
-    text = "".join(c for c in text if c in " \t\n" or unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Co", "Cn"} or c == "\u200d")
+    text = _SPACES.sub(" ", text)
+    text = "".join(c for c in text if unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Co", "Cn"} or c == "\u200d")
     text = _SPACES.sub(" ", _FORBIDDEN.sub("_", text)).strip(" ._")
     if not text or _RESERVED.match(text):
         text = f"media {text}".strip()

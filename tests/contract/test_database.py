@@ -39,7 +39,12 @@ KEY = MediaKey(scope="public", extractor="site", id="42", selection="audio:mp3:b
 
 def a_session(clock: FakeClock, number: int = 1) -> DownloadSession:
     return DownloadSession(
-        id=UUID(int=number), folder=UUID(int=number + 1000), owner_id=None, created_by=Origin.API, created_at=clock.now(), last_activity=clock.now()
+        id=UUID(int=number),
+        folder=UUID(int=number + 1000),
+        owner_id=None,
+        created_by=Origin.API,
+        created_at=clock.now(),
+        last_activity=clock.now(),
     )
 
 
@@ -247,7 +252,8 @@ async def test_the_migrations_lead_to_the_tables_in_the_code(database: SqlDataba
 
     def differences(connection: sa.Connection) -> list[object]:
         context = MigrationContext.configure(
-            connection, opts={"include_name": lambda name, kind, _: kind != "table" or name not in tables.ENGINE_TABLES, "compare_type": True}
+            connection,
+            opts={"include_name": lambda name, kind, _: kind != "table" or name not in tables.ENGINE_TABLES, "compare_type": True},
         )
         return list(compare_metadata(context, tables.metadata))
 

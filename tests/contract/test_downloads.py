@@ -316,9 +316,7 @@ async def test_the_same_idempotency_key_gives_the_same_job_and_another_body_is_r
     assert (again.id, is_new) == (first.id, False)
     with pytest.raises(IdempotencyConflict):
         await house.downloads.submit(house.order("2"), replace(promise, body_hash="b"))
-    together = await asyncio.gather(
-        *(house.downloads.submit(house.order("3"), replace(promise, key="together")) for _ in range(5))
-    )
+    together = await asyncio.gather(*(house.downloads.submit(house.order("3"), replace(promise, key="together")) for _ in range(5)))
     assert len({job.id for job, _ in together}) == 1
     house.clock.move(timedelta(hours=25))
     later, is_new = await house.downloads.submit(house.order("1"), promise)

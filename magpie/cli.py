@@ -1,0 +1,123 @@
+"""The command line. Imports what a command needs only when it runs: `magpie --help` must be quick."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, CycloptsError, Parameter
+
+if TYPE_CHECKING:
+    from magpie.config import Config
+
+OK, FAILED, USAGE = 0, 1, 2
+
+app = App(
+    name="magpie",
+    help="Fetch media from a link, keep it and hand it back: over HTTP and on the command line.",
+    version=lambda: version("magpie-bot"),
+)
+
+
+def run_command(arguments: list[str]) -> int:
+    """Run one command and return its exit status."""
+    try:
+        result = app(arguments, exit_on_error=False, print_error=True, result_action="return_value")
+    except CycloptsError:
+        return USAGE
+    except KeyboardInterrupt:
+        return 130
+    return result if isinstance(result, int) else OK
+
+
+def say(text: str) -> None:
+    """One line for a person, on standard error."""
+    sys.stderr.write(text + "\n")
+
+
+def show_json(value: Any) -> None:
+    """Data, on standard output."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def _config() -> Config | None:
+    """The settings; None after a line on standard error that says what is wrong."""
+    from magpie.config import ConfigError, read_config  # noqa: PLC0415 - quick help
+
+    try:
+        return read_config()
+    except ConfigError as wrong:
+        say(str(wrong))
+        return None
+
+
+@app.command
+def run() -> int:
+    """Start the service: the HTTP API and the downloads, all in one process."""
+    config = _config()
+    if config is None:
+        return FAILED
+    from magpie.app import serve  # noqa: PLC0415 - quick help
+
+    return asyncio.run(serve(config))
+
+
+@app.command
+def download(
+    url: str,
+    *,
+    media_type: Annotated[str | None, Parameter(name=["--media-type", "-t"])] = None,
+    format: Annotated[str | None, Parameter(name=["--format", "-f"])] = None,  # noqa: A002 - the option's name
+    quality: Annotated[str | None, Parameter(name=["--quality", "-q"])] = None,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
+) -> int:
+    """Download one link. A running service does it when there is one, else this command does.
+
+    Parameters
+    ----------
+    url
+        The link.
+    media_type
+        video (the default), audio or transcript.
+    format
+        mp4, webm, mkv; mp3, wav, flac, m4a, opus; vtt, srt, txt.
+    quality
+        best, 2160, 1440, 1080, 720, 480, 360, worst; for audio best, 320k, 192k, 128k, worst.
+    output
+        A file or an existing directory to copy the result to; without it the file stays in the store and its path is shown.
+    as_json
+        Print the result as JSON.
+    """
+    config = _config()
+    if config is None:
+        return FAILED
+    from magpie.download import download_one  # noqa: PLC0415 - quick help
+
+    return asyncio.run(download_one(config, url, media_type=media_type, form=format, quality=quality, output=output, as_json=as_json))
+
+
+@app.command
+def doctor(*, as_json: Annotated[bool, Parameter(name="--json", negative=())] = False) -> int:
+    """Look whether all that Magpie needs is there, and say what to do about what is not.
+
+    Parameters
+    ----------
+    as_json
+        Print the findings as JSON.
+    """
+    config = _config()
+    if config is None:
+        return FAILED
+    from magpie.doctor import examine, show  # noqa: PLC0415 - quick help
+
+    findings = asyncio.run(examine(config))
+    if as_json:
+        show_json([finding.as_dict() for finding in findings])
+    else:
+        show(findings)
+    return FAILED if any(finding.is_fatal for finding in findings) else OK

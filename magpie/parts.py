@@ -1,0 +1,85 @@
+"""Makes the parts that `run`, `download` and `doctor` share out of the settings."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+from uuid import UUID, uuid4
+
+from obstore.store import from_url
+
+from magpie.config import Config
+from service.run import RunPolicy
+from storage.media import DiskMedia, S3Media
+from storage.vault import MultiFernetVault, secret_keys_from
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+class RandomIds:
+    """UUIDs of version 4."""
+
+    def new(self) -> UUID:
+        return uuid4()
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """The vault, and the texts that must never appear in a log."""
+
+    vault: MultiFernetVault
+    texts: tuple[str, ...]
+
+
+def make_data_dir(config: Config) -> None:
+    """Only the service's own user may look into it. Raises `OSError`."""
+    config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def make_secrets(config: Config) -> Secrets:
+    """The keys from the settings, else from a file made on the first start. Raises `OSError`, `ValueError`."""
+    keys = config.secret_keys or secret_keys_from(config.data_dir / "secret.key")
+    password = urlsplit(config.database).password
+    return Secrets(MultiFernetVault(keys), tuple([*keys, *([password] if password else [])]))
+
+
+def make_media(config: Config) -> DiskMedia | S3Media:
+    """Local disk, or S3 with the credentials that the usual `AWS_*` variables give."""
+    if config.media.startswith("s3://"):
+        return S3Media(from_url(config.media), config.data_dir.absolute() / "work")
+    root = Path(config.media)
+    root.mkdir(mode=0o750, parents=True, exist_ok=True)
+    return DiskMedia(root)
+
+
+def make_policy(config: Config) -> RunPolicy:
+    return RunPolicy(
+        max_file_size=config.max_file_size,
+        max_duration=config.max_duration,
+        max_time=config.max_job_time,
+        min_free_disk=config.min_free_disk,
+    )
+
+
+def lock_file(config: Config) -> Path | None:
+    """Where the engine's lock is; None on PostgreSQL, which needs none."""
+    if not config.is_sqlite:
+        return None
+    return Path(config.database.removeprefix("sqlite:///") + ".lock")
+
+
+def own_ports(config: Config, listening: Iterable[int] = ()) -> frozenset[int]:
+    """Ports of ours, which no download may reach even where an exception would allow it."""
+    return frozenset({config.port, *listening} - {0})
