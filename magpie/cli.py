@@ -92,6 +92,7 @@ def download(
         A file or an existing directory to copy the result to; without it the file stays in the store and its path is shown.
     as_json
         Print the result as JSON.
+
     """
     config = _config()
     if config is None:
@@ -109,6 +110,7 @@ def doctor(*, as_json: Annotated[bool, Parameter(name="--json", negative=())] = 
     ----------
     as_json
         Print the findings as JSON.
+
     """
     config = _config()
     if config is None:

@@ -12,7 +12,10 @@ from uuid import UUID, uuid4
 
 from obstore.store import from_url
 
-from magpie.config import Config
+from magpie.config import Config, ConfigError
+from scraper.egress import EgressPolicy
+from scraper.fetcher import YtDlpFetcher
+from scraper.workers import ScraperConfig
 from service.run import RunPolicy
 from storage.media import DiskMedia, S3Media
 from storage.vault import MultiFernetVault, secret_keys_from
@@ -52,7 +55,7 @@ def make_secrets(config: Config) -> Secrets:
     """The keys from the settings, else from a file made on the first start. Raises `OSError`, `ValueError`."""
     keys = config.secret_keys or secret_keys_from(config.data_dir / "secret.key")
     password = urlsplit(config.database).password
-    return Secrets(MultiFernetVault(keys), tuple([*keys, *([password] if password else [])]))
+    return Secrets(MultiFernetVault(keys), (*keys, *([password] if password else [])))
 
 
 def make_media(config: Config) -> DiskMedia | S3Media:
@@ -83,3 +86,19 @@ def lock_file(config: Config) -> Path | None:
 def own_ports(config: Config, listening: Iterable[int] = ()) -> frozenset[int]:
     """Ports of ours, which no download may reach even where an exception would allow it."""
     return frozenset({config.port, *listening} - {0})
+
+
+def make_fetcher(config: Config) -> YtDlpFetcher:
+    """Raises `ConfigError` for an exception to the egress guard that cannot be read."""
+    try:
+        policy = EgressPolicy(allow=config.egress_allow, blocked_hosts=frozenset(config.blocked_hosts), own_ports=own_ports(config))
+    except ValueError as wrong:
+        raise ConfigError(f"MAGPIE_EGRESS_ALLOW: {wrong}") from None
+    return YtDlpFetcher(
+        ScraperConfig(
+            width=config.workers,
+            state_directory=config.data_dir.absolute() / "scraper",
+            policy=policy,
+            plugin_dirs=tuple(Path(directory).absolute() for directory in config.ytdlp_plugin_dirs),
+        )
+    )

@@ -26,10 +26,24 @@ class ServiceState:
 
     def __init__(self, state: Stage = Stage.STARTING) -> None:
         self.state = state
+        self._stopping = asyncio.Event()
 
     @property
     def is_ready(self) -> bool:
         return self.state is Stage.READY
+
+    @property
+    def is_stopping(self) -> bool:
+        return self.state is Stage.STOPPING
+
+    def move_to(self, stage: Stage) -> None:
+        self.state = stage
+        if stage is Stage.STOPPING:
+            self._stopping.set()
+
+    async def until_stopping(self) -> None:
+        """For whoever waits for something else meanwhile."""
+        await self._stopping.wait()
 
 
 class Condition(StrEnum):

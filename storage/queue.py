@@ -28,6 +28,9 @@ APPLICATION_VERSION = "1"
 """A constant: with the default, a hash of the code, queued jobs would stand still after an upgrade."""
 
 SQLITE_EXECUTOR = "local"
+ANY_WORKER = "any"
+"""Names the lock that all workers share: where it is free, none runs."""
+
 LIVE_STATES = frozenset({"ENQUEUED", "PENDING", "DELAYED"})
 QUEUE_THREAD, MANAGER_THREAD = f"queue-worker-{QUEUE}", "(queue_thread)"
 """How the engine names the thread that polls our queue, and the one that starts such threads."""
@@ -296,6 +299,7 @@ class WorkerLock:
     async def take(self) -> None:
         """Raises `OSError` or asyncpg's errors when the database cannot be reached."""
         self._connection = await asyncpg.connect(self._url)
+        await self._connection.fetchval("select pg_advisory_lock_shared($1)", _lock_key(ANY_WORKER))
         await self._connection.fetchval("select pg_advisory_lock($1)", _lock_key(self._executor_id))
 
     async def keep(self, each_round: Callable[[WorkerLock], Awaitable[None]]) -> None:
@@ -329,6 +333,15 @@ class _OtherLock:
     async def __aexit__(self, *_: object) -> None:
         if self._taken:
             await self._connection.fetchval("select pg_advisory_unlock($1)", self._key)
+
+
+async def engine_runs(url: str) -> bool:
+    """PostgreSQL: whether any process works on this database's queue."""
+    connection = await asyncpg.connect(url)
+    try:
+        return not await connection.fetchval("select pg_try_advisory_lock($1)", _lock_key(ANY_WORKER))
+    finally:
+        await connection.close()  # and with it the lock
 
 
 def _lock_key(executor_id: str) -> int:

@@ -1,0 +1,171 @@
+"""The composition root: what the service is made of, and the order in which it starts and stops so that nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+from importlib.metadata import version
+from ipaddress import ip_network
+from uuid import UUID
+
+from magpie.checks import make_checks
+from magpie.cli import FAILED, OK, say
+from magpie.config import Config, ConfigError, unknown_names
+from magpie.logs import set_up_logs
+from magpie.parts import (
+    RandomIds,
+    SystemClock,
+    lock_file,
+    make_data_dir,
+    make_fetcher,
+    make_media,
+    make_policy,
+    make_secrets,
+)
+from service.downloads import Downloads
+from service.errors import EngineBusy
+from service.events import JobEventBus
+from service.health import ServiceState, Stage
+from service.limits import NoQuota
+from service.signed_links import SignedLinks
+from storage.database import SqlDatabase
+from storage.engine_lock import EngineLock
+from storage.migrate import upgrade
+from storage.queue import JobEngine
+from webapi.addresses import Addresses
+from webapi.auth import Authenticator, local_trust
+from webapi.contract import Api
+from webapi.docs_pages import DocsPages
+from webapi.downloads import add_auto_download
+from webapi.health import HealthEndpoints
+from webapi.jobs import add_jobs
+from webapi.media import MediaFilesEndpoint
+from webapi.server import HttpServer, build_app
+
+log = logging.getLogger("magpie")
+
+
+class Service:
+    """Everything in one process. `start`, then `stop`; raises `EngineBusy`, `ConfigError` or `OSError` when it cannot start."""
+
+    def __init__(self, config: Config) -> None:
+        self.config, self.state = config, ServiceState()
+        make_data_dir(config)
+        secrets = make_secrets(config)
+        set_up_logs(config.log_format, secrets=secrets.texts)
+        file = lock_file(config)
+        self._lock = EngineLock(file) if file else None
+        self._media, self._clock, self._events = make_media(config), SystemClock(), JobEventBus()
+        self._fetcher = make_fetcher(config)
+        self._engine = JobEngine(config.database, self._run, width=config.workers)
+        self._database = SqlDatabase(config.database, self._engine)
+        self.downloads = Downloads(
+            database=self._database,
+            engine=self._engine,
+            fetcher=self._fetcher,
+            media=self._media,
+            events=self._events,
+            quota=NoQuota(),
+            clock=self._clock,
+            ids=RandomIds(),
+            policy=make_policy(config),
+        )
+        self._links = SignedLinks(secrets.vault, self._clock)
+        self.server = HttpServer(
+            build_app(self._api(), authenticator=self._authenticator(), state=self.state), hosts=config.hosts, port=config.port
+        )
+
+    async def _run(self, job_id: UUID) -> None:
+        await self.downloads.run(job_id)
+
+    # --- HTTP -----------------------------------------------------------------------------------------------------
+
+    def _authenticator(self) -> Authenticator:
+        config = self.config
+        trust = local_trust(enabled=config.trust_local, listen=config.hosts, public_urls=(config.public_url, config.webhook_url))
+        return Authenticator(trust=trust, trusted_proxies=[ip_network(network, strict=False) for network in config.trusted_proxies])
+
+    def _api(self) -> Api:
+        config = self.config
+        listen = f"http://{'localhost' if config.listens_on_loopback_only else config.hosts[0]}:{config.port}"
+        addresses = Addresses(public_url=config.public_url, listen=listen, links=self._links, media_ttl=config.link_ttl)
+        api = Api(title="Magpie", version=version("magpie-bot"), description="Fetches media from a link, keeps it and hands it back.")
+        add_auto_download(
+            api,
+            downloads=self.downloads,
+            addresses=addresses,
+            state=self.state,
+            hosts=frozenset(config.auto_download_hosts),
+            anonymous=config.anonymous_downloads,
+        )
+        add_jobs(api, downloads=self.downloads, addresses=addresses, links=self._links)
+        MediaFilesEndpoint(database=self._database, media=self._media, links=self._links).register(api)
+        checks = make_checks(database=self._database, media=self._media, fetcher=self._fetcher, min_free_disk=config.min_free_disk)
+        HealthEndpoints(state=self.state, checks=checks).register(api)
+        DocsPages(api).register()
+        return api
+
+    # --- life -----------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Serve; the workers go on heating behind."""
+        if self._lock:
+            self._lock.take()
+        await self._fetcher.start()
+        await upgrade(self.config.database)
+        await self.server.start()
+        # Recovery begins inside: whatever a job needs is there by now, or is waited for.
+        await self._engine.start()
+        await self.downloads.recover()
+        # The first full collection would stall the loop for a tenth of a second.
+        gc.collect()
+        gc.freeze()
+        self.state.move_to(Stage.READY)
+
+    async def stop(self) -> None:
+        """Nothing accepted is lost: running jobs stay as they are in the queue and go on at the next start."""
+        self.state.move_to(Stage.STOPPING)
+        await self.server.stop_listening()
+        let_go = await self._engine.stop()
+        await self.server.close()
+        await self._fetcher.stop()
+        await self._database.close()
+        if self._lock:
+            self._lock.release()
+        log.info("stopped", extra={"jobs_to_resume": let_go})
+
+
+async def serve(config: Config) -> int:
+    """`magpie run`: until SIGINT or SIGTERM. A second signal ends the process at once. Returns the exit status."""
+    stop = asyncio.Event()
+
+    def asked_to_stop() -> None:
+        if stop.is_set():
+            os._exit(FAILED)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, asked_to_stop)
+    try:
+        service = Service(config)
+        await service.start()
+    except EngineBusy:
+        say(f"Another Magpie is already running on {config.data_dir.absolute()}.")
+        return FAILED
+    except (ConfigError, OSError) as wrong:
+        say(f"Magpie cannot start: {wrong}")
+        return FAILED
+    _welcome(service)
+    await stop.wait()
+    await service.stop()
+    return OK
+
+
+def _welcome(service: Service) -> None:
+    for name in unknown_names(os.environ):
+        log.warning("unknown setting %s is ignored", name)
+    for host, port in service.server.addresses:
+        log.info("ready", extra={"url": f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"})

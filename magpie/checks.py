@@ -1,0 +1,42 @@
+"""What `/api/health` looks at."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from scraper.fetcher import YtDlpFetcher
+from service.health import Check, Condition, Finding
+from service.ports import Media
+from storage.database import SqlDatabase
+
+
+def make_checks(*, database: SqlDatabase, media: Media, fetcher: YtDlpFetcher, min_free_disk: int) -> Sequence[Check]:
+    """Database, disk and download workers."""
+
+    async def look_at_database() -> Finding:
+        async with database.read() as transaction:
+            await transaction.accounts.get(0)
+        return Finding()
+
+    async def look_at_disk() -> Finding:
+        free = media.free_bytes()
+        if free < min_free_disk:
+            return Finding(condition=Condition.UNHEALTHY, cause=f"Only {free // 10**6} MB are free: no download can start.")
+        if free < 2 * min_free_disk:
+            return Finding(condition=Condition.DEGRADED, cause=f"Only {free // 10**6} MB are free.")
+        return Finding()
+
+    async def look_at_workers() -> Finding:
+        try:
+            async with asyncio.timeout(0.05):
+                await fetcher.ready()
+        except TimeoutError:
+            return Finding(condition=Condition.DEGRADED, cause="The download workers are warming up.")
+        return Finding()
+
+    return [
+        Check(name="database", look=look_at_database),
+        Check(name="disk", look=look_at_disk),
+        Check(name="workers", look=look_at_workers),
+    ]

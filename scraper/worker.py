@@ -1,0 +1,84 @@
+"""A worker process, from its fork to its end: one job after the other, each for the same trust class."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import tempfile
+from typing import Any, NoReturn
+
+from scraper import process
+from scraper.failures import JobFailed, cause_of
+from scraper.wire import JobSpec, Line
+from scraper.ytdlp import Job, Workshop, validators_of
+
+_SLACK = 16 * 1024 * 1024
+"""Beyond the size bound: a container's own bytes, and what is read before a meter says stop."""
+
+
+class _Talk:
+    def __init__(self, line: Line) -> None:
+        self._line = line
+
+    def identified(self, found: dict[str, Any]) -> bool:
+        self._line.send({"event": "identified", **found})
+        return self._answer().get("answer") == "go"
+
+    def progress(self, state: dict[str, Any]) -> None:
+        self._line.send({"event": "progress", **state})
+
+    def proxy(self) -> tuple[str, int]:
+        self._line.send({"event": "need_proxy"})
+        return "127.0.0.1", int(self._answer()["proxy"])
+
+    def _answer(self) -> dict[str, Any]:
+        answer = self._line.receive()
+        if answer is None:
+            os._exit(0)  # nobody waits for this job any more
+        return answer
+
+
+def work(connection: socket.socket, workshop: Workshop, parent: int) -> NoReturn:
+    """The body of a forked worker."""
+    os.setpgid(0, 0)
+    process.die_with_parent(parent)
+    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    process.limit()
+    process.bind_children()
+    workshop.guard.install()
+    line = Line(connection)
+    while (message := line.receive()) is not None:
+        line.send(_answer_to(message, workshop, line))
+    os._exit(0)
+
+
+def _answer_to(message: dict[str, Any], workshop: Workshop, line: Line) -> dict[str, Any]:
+    workshop.guard.reset()
+    try:
+        if message["do"] == "validators":
+            return {"event": "validators", **validators_of(message["url"], workshop)}
+        return _fetch(JobSpec.from_message(message), workshop, line)
+    except Exception as error:  # noqa: BLE001 - the outermost loop of the process: whatever a site provokes is a failed job
+        failure = cause_of(error, workshop.guard)
+        return {"event": "failed", "code": failure.code, "detail": failure.detail}
+    except SystemExit as left:
+        return {"event": "failed", "code": "download_failed", "detail": f"left with {left.code}"}
+
+
+def _fetch(spec: JobSpec, workshop: Workshop, line: Line) -> dict[str, Any]:
+    process.limit_file_size(spec.max_bytes + _SLACK)
+    # Temporary files of any library fall with the job's directory.
+    tempfile.tempdir = spec.directory
+    os.environ["TMPDIR"] = spec.directory  # a worker's environment is its own; ffmpeg and deno look there
+    os.chdir(spec.directory)
+    try:
+        result = Job(spec, workshop, _Talk(line)).run()
+    finally:
+        os.chdir(workshop.state_directory)
+    if workshop.guard.refused_address is not None:
+        # Something swallowed it. What asked for such an address is not to be trusted to be whole.
+        raise JobFailed("address_not_allowed", workshop.guard.refused_address)
+    return {"event": "stopped"} if result is None else {"event": "done", **result}
+

@@ -1,0 +1,303 @@
+"""One job in a worker: look, say what it is, wait for the go, download, finish, verify. Runs in a process of its own and blocks."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from yt_dlp.networking import Request, Response
+from yt_dlp.networking.exceptions import HTTPError
+from yt_dlp.utils import determine_protocol
+
+from scraper import covers, transcripts
+from scraper.downloader import Downloader, Extractors, is_site_wide
+from scraper.failures import JobFailed
+from scraper.finish import COVER_ATTACHED, COVER_IN_STREAM, COVER_IN_TAG, Extras, ffmetadata, finish, fits_already
+from scraper.guard import Guard
+from scraper.manifests import look_at_manifest
+from scraper.meter import Meter
+from scraper.options import ytdlp_options
+from scraper.probe import Probe, probe
+from scraper.wire import JobSpec
+from service.errors import InvalidUrl
+from service.media_url import MediaUrl
+from service.model import MediaType, Phase, Selection
+
+MAX_SUBTITLES = 20 * 1024 * 1024
+_MAX_TEXT = 1000
+_EXTENSION = re.compile(r"[a-z0-9]{1,8}")
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f]+")
+_ESTIMATE_MARGIN = 1.2
+
+
+class Talk(Protocol):
+    """The other side of the conversation."""
+
+    def identified(self, found: dict[str, Any]) -> bool:
+        """True for go, False for stop."""
+        ...
+
+    def progress(self, state: dict[str, Any]) -> None: ...
+    def proxy(self) -> tuple[str, int]:
+        """Where the filtering proxy listens."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workshop:
+    """What a worker has for all its jobs."""
+
+    extractors: Extractors
+    guard: Guard
+    ffmpeg: str
+    deno: str | None
+    state_directory: Path
+
+
+class Job:
+    """One fetch. `run` returns the answer for the service, None when it said stop; raises `JobFailed` or anything yt-dlp raises."""
+
+    def __init__(self, spec: JobSpec, workshop: Workshop, talk: Talk) -> None:
+        self._spec = spec
+        self._shop = workshop
+        self._talk = talk
+        self._selection = Selection.from_key(spec.selection) if spec.language is None else _with_language(spec)
+        self._directory = Path(spec.directory)
+        self._meter = Meter(spec.max_bytes, talk.progress)
+
+    def run(self) -> dict[str, Any] | None:
+        shop = self._shop
+        options = ytdlp_options(self._selection, state_directory=shop.state_directory, ffmpeg=shop.ffmpeg, deno=shop.deno)
+        with Downloader(options, shop.extractors, shop.guard, self._talk.proxy) as ydl:
+            ydl.add_progress_hook(self._meter.hook)
+            info = ydl.extract_info(self._spec.url, download=False)
+            if not info:
+                raise JobFailed("unsupported", "nothing was found")
+            formats = self._chosen(ydl, info)
+            self._check_bounds(info, formats)
+            if not self._talk.identified(self._identified(info, formats)):
+                return None
+            ydl.is_looking = False
+            if self._selection.media_type is MediaType.TRANSCRIPT:
+                file = self._transcript(ydl, info)
+            else:
+                file = self._medium(ydl, info, formats)
+            self._keep_only(file["name"])
+            answer = ydl.last_answer if _is_direct(info) else None
+        return {"files": [file], "title": _title(info), "artist": _artist(info), "validators": None if answer is None else said_of(answer)}
+
+    # --- looking -------------------------------------------------------------------------------------------------
+
+    def _chosen(self, ydl: Downloader, info: dict[str, Any]) -> list[dict[str, Any]]:
+        """The formats to download, each with what is known of its size; none for a transcript."""
+        if info.get("is_live") or info.get("live_status") in {"is_live", "is_upcoming", "post_live"}:
+            raise JobFailed("live_stream", str(info.get("live_status")))
+        if self._selection.media_type is MediaType.TRANSCRIPT:
+            return []
+        formats = [dict(one) for one in info.get("requested_formats") or [info]]
+        for one in formats:
+            if not one.get("url"):
+                raise JobFailed("unsupported", "a format without an address")
+            if determine_protocol(one) in {"m3u8", "m3u8_native"}:
+                duration = look_at_manifest(ydl, one, info)
+                info["duration"] = info.get("duration") or duration
+            headers = ydl.answers.get(one["url"])
+            length = headers.get("Content-Length") if headers and determine_protocol(one) in {"http", "https"} else None
+            if headers and length and length.isdigit() and not headers.get("Content-Encoding"):
+                one.setdefault("filesize", int(length))
+        return formats
+
+    def _check_bounds(self, info: Mapping[str, Any], formats: Sequence[Mapping[str, Any]]) -> None:
+        if (info.get("duration") or 0) > self._spec.max_duration:
+            raise JobFailed("too_long", f"{info['duration']} s")
+        exact = sum(one.get("filesize") or 0 for one in formats)
+        estimate = sum(one.get("filesize") or one.get("filesize_approx") or 0 for one in formats)
+        if exact > self._spec.max_bytes or estimate > _ESTIMATE_MARGIN * self._spec.max_bytes:
+            raise JobFailed("too_large", f"{estimate} bytes")
+
+    def _identified(self, info: Mapping[str, Any], formats: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        own = is_site_wide(info, self._shop.extractors)
+        sizes = [one.get("filesize") or one.get("filesize_approx") for one in formats]
+        return {
+            "extractor": str(info.get("extractor_key") or "Generic"),
+            "id": str(info["id"]) if own else self._spec.digest,
+            "title": _title(info),
+            "artist": _artist(info),
+            "duration": info.get("duration"),
+            "size": int(sum(size or 0 for size in sizes)) if sizes and all(sizes) else None,
+            # Nothing but the address vouches for it: a page may show another medium tomorrow.
+            "is_generic": not own,
+        }
+
+    # --- fetching ------------------------------------------------------------------------------------------------
+
+    def _medium(self, ydl: Downloader, info: dict[str, Any], formats: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        self._meter.expect([one.get("filesize") for one in formats])
+        sources: list[tuple[Path, Probe]] = []
+        for number, one in enumerate(formats):
+            path = self._directory / f"source{number}.{_extension(one.get('ext'))}"
+            self._download(ydl, path, {**info, "requested_formats": None, **one})
+            sources.append((path, probe(path, self._shop.ffmpeg)))
+        self._talk.progress({"phase": Phase.CONVERTING, "downloaded": self._meter.received, "total": self._meter.received})
+        probes = [found for _, found in sources]
+        duration = max((found.duration or 0 for found in probes), default=0) or info.get("duration")
+        if (duration or 0) > self._spec.max_duration:
+            raise JobFailed("too_long", f"{duration} s")
+        target = self._directory / f"media.{self._selection.format}"
+        # Of a file found by its address nothing is known that would be worth a tag.
+        extras = Extras() if _is_direct(info) else self._extras(ydl, info)
+        if extras.is_nothing and fits_already(self._selection, probes):
+            sources[0][0].rename(target)
+            found = probes[0]
+        else:
+            finish(self._selection, sources, extras, target, self._shop.ffmpeg)
+            found = probe(target, self._shop.ffmpeg)
+        picture = found.video if self._selection.media_type is MediaType.VIDEO else None
+        return {
+            **_file(target, self._selection, self._spec.max_bytes),
+            "duration": found.duration or duration,
+            "width": picture.width if picture else None,
+            "height": picture.height if picture else None,
+        }
+
+    def _download(self, ydl: Downloader, path: Path, info: dict[str, Any]) -> None:
+        info = {key: value for key, value in info.items() if value is not None}
+        finished, _ = ydl.dl(str(path), info)
+        if not finished or not path.exists():
+            raise JobFailed("download_failed", f"yt-dlp returned {finished!r}")
+        if path.stat().st_size == 0:
+            raise JobFailed("truncated", "an empty file")
+
+    def _extras(self, ydl: Downloader, info: dict[str, Any]) -> Extras:
+        form = self._selection.format
+        cover = None
+        if form in COVER_IN_STREAM | COVER_ATTACHED | COVER_IN_TAG:
+            cover = covers.fetch(ydl, info.get("thumbnails") or (), self._directory, self._shop.ffmpeg)
+        tags = _tags(info)
+        if cover is not None and form in COVER_IN_TAG:
+            tags["METADATA_BLOCK_PICTURE"] = covers.as_tag(cover)
+        file = self._directory / "tags.txt"
+        file.write_text(ffmetadata(tags, _chapters(info)), encoding="utf-8")
+        return Extras(tags=file, cover=cover)
+
+    def _transcript(self, ydl: Downloader, info: dict[str, Any]) -> dict[str, Any]:
+        _, track = transcripts.choose(info, self._selection.language)
+        path = self._directory / f"source.{_extension(track.get('ext'))}"
+        if track.get("data") is not None:
+            path.write_text(str(track["data"]), encoding="utf-8")
+        else:
+            ydl.dl(str(path), {"http_headers": info.get("http_headers"), "id": info["id"], **track}, subtitle=True)
+        if not path.exists() or path.stat().st_size > MAX_SUBTITLES:
+            raise JobFailed("no_subtitles", "nothing came, or too much")
+        cues = transcripts.read(path.read_bytes(), str(track.get("ext")))
+        if not cues:
+            raise JobFailed("no_subtitles", "no cues in it")
+        target = self._directory / f"media.{self._selection.format}"
+        target.write_text(transcripts.written(cues, self._selection.format), encoding="utf-8")
+        return {**_file(target, self._selection, self._spec.max_bytes), "duration": info.get("duration"), "width": None, "height": None}
+
+    def _keep_only(self, name: str) -> None:
+        for path in self._directory.iterdir():
+            if path.name != name:
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def validators_of(url: str, workshop: Workshop) -> dict[str, Any]:
+    """What the server says of a file now: HEAD, or the head of a GET where HEAD is not served."""
+    selection = Selection.of()
+    options = ytdlp_options(selection, state_directory=workshop.state_directory, ffmpeg=workshop.ffmpeg, deno=workshop.deno)
+    with Downloader(options, workshop.extractors, workshop.guard, _no_proxy) as ydl:
+        headers = {"Accept-Encoding": "identity"}
+        try:
+            answer = ydl.urlopen(Request(url, headers=headers, method="HEAD"))
+        except HTTPError as refused:
+            if refused.status not in {403, 405, 501}:
+                raise
+            answer = ydl.urlopen(Request(url, headers=headers))
+        answer.close()
+        return said_of(answer)
+
+
+def _is_direct(info: Mapping[str, Any]) -> bool:
+    """Whether the address is that of the file itself, not of a page about it."""
+    return bool(info.get("direct")) and info.get("url") == info.get("webpage_url")
+
+
+def said_of(answer: Response) -> dict[str, Any]:
+    """ETag, Last-Modified and whole length, as far as the answer tells."""
+    headers = answer.headers
+    length = headers.get("Content-Range", "").rpartition("/")[2] if answer.status == 206 else headers.get("Content-Length", "")  # noqa: PLR2004
+    whole = int(length) if length.isdigit() and not headers.get("Content-Encoding") else None
+    return {"etag": headers.get("ETag"), "last_modified": headers.get("Last-Modified"), "length": whole}
+
+
+def _no_proxy() -> tuple[str, int]:
+    raise JobFailed("unsupported", "ffmpeg has nothing to fetch here")
+
+
+def _with_language(spec: JobSpec) -> Selection:
+    media_type, form, quality = spec.selection.split(":")[:3]
+    return Selection(media_type=MediaType(media_type), format=form, quality=quality, language=spec.language)
+
+
+def _file(path: Path, selection: Selection, max_bytes: int) -> dict[str, Any]:
+    size = path.stat().st_size
+    if size == 0:
+        raise JobFailed("truncated", "an empty file")
+    if size > max_bytes:
+        raise JobFailed("too_large", f"{size} bytes after converting")
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"name": path.name, "kind": selection.media_type, "extension": selection.format, "size": size, "sha256": digest}
+
+
+def _extension(text: Any) -> str:
+    return text if isinstance(text, str) and _EXTENSION.fullmatch(text) else "bin"
+
+
+def _clean(text: Any) -> str:
+    # Written in UTF-8 later: a lone surrogate must not get that far.
+    return _UNSEEN.sub(" ", str(text)).encode("utf-8", "replace").decode("utf-8").strip()[:_MAX_TEXT]
+
+
+def _title(info: Mapping[str, Any]) -> str:
+    return _clean(info.get("track") or info.get("title") or "") or _clean(info.get("id") or "") or "media"
+
+
+def _artist(info: Mapping[str, Any]) -> str | None:
+    for key in ("artists", "artist", "creators", "creator", "channel", "uploader"):
+        value = info.get(key)
+        text = _clean(", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value or "")
+        if text:
+            return text
+    return None
+
+
+def _tags(info: Mapping[str, Any]) -> dict[str, str]:
+    day = str(info.get("release_date") or info.get("upload_date") or "")
+    try:
+        source = MediaUrl.parse(str(info.get("webpage_url") or "")).shown
+    except InvalidUrl:
+        source = ""
+    return {
+        "title": _title(info),
+        "artist": _artist(info) or "",
+        "album": _clean(info.get("album") or ""),
+        "date": f"{day[:4]}-{day[4:6]}-{day[6:]}" if re.fullmatch(r"\d{8}", day) else "",
+        "comment": source,
+        "purl": source,
+    }
+
+
+def _chapters(info: Mapping[str, Any]) -> list[tuple[float, float, str]]:
+    found = []
+    for chapter in info.get("chapters") or ():
+        start, end = chapter.get("start_time") or 0, chapter.get("end_time") or info.get("duration")
+        if end is not None and end > start:
+            found.append((float(start), float(end), _clean(chapter.get("title") or "")))
+    return found

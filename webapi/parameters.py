@@ -1,0 +1,351 @@
+"""What a handler asks for: its signature says where each value comes from, and each place is read and validated at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, is_dataclass
+from inspect import Parameter
+from types import NoneType, UnionType
+from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
+
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf, TypeAdapter, ValidationError, WithJsonSchema, create_model
+from pydantic_core import from_json
+
+from webapi.problems import FieldError, invalid, malformed, unsupported_media_type
+
+JSON, FORM, MULTIPART = "application/json", "application/x-www-form-urlencoded", "multipart/form-data"
+
+
+# --- marks: what stands in Annotated[…] -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Where a value comes from. `name` is its name on the wire; default is the argument's."""
+
+    name: str | None = None
+    where: ClassVar[str]
+
+
+class Path(Mark):
+    where = "path"
+
+
+class Query(Mark):
+    where = "query"
+
+
+class Header(Mark):
+    where = "header"
+
+
+class Cookie(Mark):
+    where = "cookie"
+
+
+@dataclass(frozen=True)
+class Body(Mark):
+    """The whole body: a model, sent in one of these ways. Without a mark, a model is read from JSON."""
+
+    accepts: tuple[str, ...] = (JSON,)
+    where = "body"
+
+
+class Form(Mark):
+    """One field of a form, URL-encoded or multipart."""
+
+    where = "form"
+
+
+class File(Mark):
+    """One file of a multipart form; the argument is an `Upload`."""
+
+    where = "file"
+
+
+@dataclass(frozen=True)
+class Raw(Mark):
+    """The body's bytes, unread: the endpoint validates them itself. `model` is for the document only."""
+
+    model: Any = None
+    media_type: str = JSON
+    where = "raw"
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file that was sent. `filename` is the sender's word for it: never a path to write to."""
+
+    filename: str
+    content_type: str
+    content: bytes
+
+
+def upload_hint() -> Any:
+    """The type of a file's field: an `Upload`, described as bytes."""
+    return Annotated[InstanceOf[Upload], WithJsonSchema({"type": "string", "contentMediaType": "application/octet-stream"})]
+
+
+# --- parts: all values of one place ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Value:
+    """One argument: its name on the wire and the type that its text must have."""
+
+    argument: str
+    name: str
+    hint: Any
+    required: bool
+    default: Any = None
+    many: bool = False
+    is_file: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """The values of one place (path, query, header, cookie): validated by one model, so that every error is reported."""
+
+    where: str
+    values: tuple[Value, ...]
+    model: type[BaseModel]
+
+    async def read(self, request: web.Request) -> dict[str, Any]:
+        """The arguments. Raises `pydantic.ValidationError`, `Refused`."""
+        return _arguments(self.model.model_validate(_without_nul(self._given(request), self.where)))
+
+    def _given(self, request: web.Request) -> dict[str, Any]:
+        match self.where:
+            case "path":
+                return dict(request.match_info)
+            case "query":
+                return _picked(self.values, request.query)
+            case "header":
+                return _picked(self.values, request.headers)
+            case _:
+                return dict(request.cookies)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BodyPart:
+    """The request's body: one argument, or (without `argument`) an argument for each field of a form."""
+
+    accepts: tuple[str, ...]
+    required: bool
+    adapter: TypeAdapter[Any]
+    argument: str = ""
+    default: Any = None
+    values: tuple[Value, ...] = ()
+    raw: bool = False
+    only_known: bool = False
+    """Whether fields that nobody asked for are refused: in uploads, where they are a mistake."""
+    where: str = field(default="body", init=False)
+
+    async def read(self, request: web.Request) -> dict[str, Any]:
+        """The arguments. Raises `pydantic.ValidationError`, `Refused`."""
+        if not request.body_exists and not self.raw:
+            if self.required:
+                raise invalid([{"loc": ["body"], "msg": "Field required", "type": "missing"}])
+            return {self.argument: self.default} if self.argument else {}
+        if request.content_type not in self.accepts:
+            raise unsupported_media_type(" or ".join(self.accepts))
+        if self.raw:
+            return {self.argument: await request.read()}
+        got = self._from_json(await request.read()) if request.content_type == JSON else await self._from_form(request)
+        return {self.argument: got} if self.argument else _arguments(got)
+
+    def _from_json(self, raw: bytes) -> Any:
+        if b"NaN" in raw or b"Infinity" in raw:
+            _strictly(raw)
+        try:
+            got = self.adapter.validate_json(raw)
+        except ValidationError as wrong:
+            if any(error["type"] == "json_invalid" for error in wrong.errors(include_url=False)):
+                raise malformed("The body is not valid JSON") from None
+            raise
+        if b"\\u0000" in raw:
+            _refuse_nul(json.loads(raw), ("body",))
+        return got
+
+    async def _from_form(self, request: web.Request) -> Any:
+        try:
+            sent = await request.post()
+        except web.HTTPException:
+            raise
+        # aiohttp's readers raise all of these for a body that breaks the format: no boundary, a broken part header,
+        # an unknown charset or transfer encoding, bytes that are not of the charset.
+        except (ValueError, LookupError, RuntimeError, AssertionError, HttpProcessingError, web.RequestPayloadError):
+            raise malformed("The body is not a valid form") from None
+        try:
+            given = {name: _uploaded(value) for name, value in _picked(self.values, sent).items()}
+            if self.only_known:
+                given |= dict.fromkeys({*sent} - {*given})
+        finally:
+            for value in sent.values():
+                if isinstance(value, web.FileField):
+                    value.file.close()
+        return self.adapter.validate_python(_without_nul(given, "body"))
+
+
+def _strictly(raw: bytes) -> None:
+    try:
+        from_json(raw, allow_inf_nan=False)
+    except ValueError:
+        raise malformed("The body is not valid JSON") from None
+
+
+def _picked(values: Sequence[Value], given: Any) -> dict[str, Any]:
+    return {value.name: given.getall(value.name) if value.many else given[value.name] for value in values if value.name in given}
+
+
+def _uploaded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_uploaded(one) for one in value]
+    if isinstance(value, web.FileField):
+        return Upload(value.filename, value.content_type, value.file.read())
+    return bytes(value) if isinstance(value, bytearray) else value
+
+
+def _arguments(model: BaseModel) -> dict[str, Any]:
+    """The validated fields, by the handler's names for them."""
+    return vars(model)
+
+
+def _without_nul(given: dict[str, Any], where: str) -> dict[str, Any]:
+    for name, value in given.items():
+        if type(value) is not str or "\0" in value:
+            _refuse_nul(value, (where, name))
+    return given
+
+
+def _refuse_nul(value: Any, loc: tuple[str | int, ...]) -> None:
+    """Databases and file systems choke on NUL in text: no handler ever sees one. Raises `Refused` (422)."""
+    if isinstance(value, str) and "\0" in value:
+        raise invalid([{"loc": list(loc), "msg": "Text must not contain the NUL character", "type": "string_nul"}])
+    if isinstance(value, list | tuple):
+        for place, one in enumerate(value):
+            _refuse_nul(one, (*loc, place))
+    if isinstance(value, dict):
+        for name, one in value.items():
+            _refuse_nul(name, loc)
+            _refuse_nul(one, (*loc, name))
+
+
+def field_errors(wrong: ValidationError, where: str) -> list[FieldError]:
+    """Without the input, which may be a secret."""
+    found = wrong.errors(include_url=False, include_input=False, include_context=False)
+    return [{"loc": [where, *error["loc"]], "msg": error["msg"], "type": error["type"]} for error in found]
+
+
+# --- from a signature -----------------------------------------------------------------------------------------------
+
+
+def parts_of(parameters: Mapping[str, Parameter], hints: Mapping[str, Any], path: str) -> tuple[tuple[Part, ...], BodyPart | None]:
+    """Read a handler's parameters (without those that the layer itself supplies). Raises `TypeError` for what cannot be."""
+    places: dict[str, list[Value]] = {}
+    body: BodyPart | None = None
+    for name, parameter in parameters.items():
+        mark = _mark(hints[name], name, path)
+        if isinstance(mark, Body | Raw):
+            if body is not None:
+                raise TypeError(f"{name}: there is only one body")
+            body = _whole_body(mark, parameter, hints[name])
+        else:
+            where = "form" if mark.where == "file" else mark.where
+            places.setdefault(where, []).append(_value(mark, parameter, hints[name]))
+    if form := places.pop("form", None):
+        if body is not None:
+            raise TypeError("a form's fields and a whole body exclude each other")
+        body = _form_body(form)
+    return tuple(Part(where=where, values=tuple(found), model=_model(where, found)) for where, found in places.items()), body
+
+
+def _mark(hint: Any, name: str, path: str) -> Mark:
+    marks = [mark for mark in get_args(hint)[1:] if isinstance(mark, Mark)] if get_origin(hint) is Annotated else []
+    if marks:
+        return marks[0]
+    if "{" + name + "}" in path:
+        return Path()
+    return Body() if _is_model(_plain(hint)) else Query()
+
+
+def _value(mark: Mark, parameter: Parameter, hint: Any) -> Value:
+    name = mark.name or (parameter.name.replace("_", "-") if isinstance(mark, Header) else parameter.name)
+    is_file = isinstance(mark, File)
+    required = parameter.default is Parameter.empty
+    return Value(
+        argument=parameter.name,
+        name=name,
+        hint=_file_hint(hint) if is_file else hint,
+        required=required,
+        default=None if required else parameter.default,
+        many=_is_many(hint),
+        is_file=is_file,
+    )
+
+
+def _file_hint(hint: Any) -> Any:
+    """The same shape (one, several, optional) of described uploads."""
+    one = upload_hint()
+    kind = list[one] if _is_many(hint) else one  # type: ignore[valid-type] # a type made at run time
+    return kind | None if NoneType in get_args(get_args(hint)[0]) else kind
+
+
+def _is_many(hint: Any) -> bool:
+    return get_origin(_plain(hint)) in {list, tuple, set, frozenset}
+
+
+def _whole_body(mark: Body | Raw, parameter: Parameter, hint: Any) -> BodyPart:
+    required = parameter.default is Parameter.empty
+    default = None if required else parameter.default
+    if isinstance(mark, Raw):
+        adapter = TypeAdapter(mark.model or Any)
+        return BodyPart(accepts=(mark.media_type,), required=required, adapter=adapter, argument=parameter.name, default=default, raw=True)
+    fields = _fields_of(_plain(hint)) if {FORM, MULTIPART} & {*mark.accepts} else ()
+    return BodyPart(
+        accepts=mark.accepts, required=required, adapter=TypeAdapter(hint), argument=parameter.name, default=default, values=fields
+    )
+
+
+def _form_body(found: Sequence[Value]) -> BodyPart:
+    has_file = any(value.is_file for value in found)
+    return BodyPart(
+        accepts=(MULTIPART,) if has_file else (FORM, MULTIPART),
+        required=any(value.required for value in found),
+        adapter=TypeAdapter(_model("form", found, extra="forbid" if has_file else "ignore")),
+        values=tuple(found),
+        only_known=has_file,
+    )
+
+
+def _model(where: str, found: Sequence[Value], extra: Literal["forbid", "ignore"] = "ignore") -> type[BaseModel]:
+    fields: dict[str, Any] = {
+        value.argument: (value.hint, Field(... if value.required else value.default, alias=value.name)) for value in found
+    }
+    make: Callable[..., type[BaseModel]] = create_model
+    return make(where, __config__=ConfigDict(extra=extra, arbitrary_types_allowed=True, protected_namespaces=()), **fields)
+
+
+def _fields_of(model: type[BaseModel]) -> tuple[Value, ...]:
+    """The fields of a model that may come as a form."""
+    return tuple(
+        Value(argument=name, name=info.alias or name, hint=info.annotation, required=info.is_required(), many=_is_many(info.annotation))
+        for name, info in model.model_fields.items()
+    )
+
+
+def _plain(hint: Any) -> Any:
+    """The type without `Annotated` and without `| None`."""
+    if get_origin(hint) is Annotated:
+        return _plain(get_args(hint)[0])
+    if get_origin(hint) in {Union, UnionType}:
+        kinds = [kind for kind in get_args(hint) if kind is not NoneType]
+        return _plain(kinds[0]) if len(kinds) == 1 else hint
+    return hint
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and (issubclass(kind, BaseModel) or is_dataclass(kind))

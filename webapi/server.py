@@ -1,0 +1,279 @@
+"""The aiohttp application around an `Api`, and the sockets it listens on."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import secrets
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+from aiohttp import web
+from aiohttp.abc import AbstractAccessLogger
+
+from service.health import ServiceState
+from webapi.auth import Caller, CallerKind, Identifies
+from webapi.contract import ALLOWED, Api, Endpoint
+from webapi.problems import INTERNAL, PROBLEMS, ErrorShape, Problem, not_ready, problem_of, refused_by_access
+
+log = logging.getLogger("magpie.http")
+
+MAX_BODY: Final = 2**20
+"""Bytes that a request's body may have, unless its endpoint says otherwise."""
+LOOPBACK: Final = ("127.0.0.1", "::1")
+
+SECURITY_HEADERS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+"""On every answer, unless the endpoint sets its own."""
+
+_UNKNOWN_CALLER: Final = Caller(kind=CallerKind.ANONYMOUS, account_id=None, address="")
+
+
+class Served:
+    """An endpoint at work: is the service ready, who calls, may they, and then the endpoint itself."""
+
+    def __init__(self, endpoint: Endpoint, authenticator: Identifies, state: ServiceState) -> None:
+        self.endpoint, self._authenticator, self._state = endpoint, authenticator, state
+        self._asks_who = endpoint.asks_who
+        self._verdicts = {kind: endpoint.access.verdict(kind) for kind in CallerKind}
+
+    async def respond(self, request: web.Request) -> web.StreamResponse:
+        endpoint = self.endpoint
+        if not (self._state.is_ready or endpoint.while_not_ready):
+            raise not_ready(self._state.state)
+        if not self._asks_who:
+            return await endpoint.respond(request, _UNKNOWN_CALLER)
+        caller = await self._authenticator.identify(request)
+        verdict = self._verdicts[caller.kind]
+        if verdict != ALLOWED and not (endpoint.access.signed and ("s" in request.query or "e" in request.query)):
+            raise refused_by_access(verdict)
+        return await endpoint.respond(request, caller)
+
+
+def build_app(api: Api, *, authenticator: Identifies, state: ServiceState, max_body: int = MAX_BODY) -> web.Application:
+    """The application with every endpoint of the `Api`. `state` is read at each request."""
+    app = web.Application(middlewares=[_Errors(api).middleware], client_max_size=max_body)
+    app.on_response_prepare.append(_finish_headers)
+    for endpoint in api.endpoints:
+        served = Served(endpoint, authenticator, state)
+        for path in _spellings(endpoint.path):
+            for method in ("GET", "HEAD") if endpoint.method == "GET" else (endpoint.method,):
+                app.router.add_route(method, path, served.respond, expect_handler=_expect)
+    return app
+
+
+def _spellings(path: str) -> tuple[str, ...]:
+    """With and without the trailing slash. A name in braces stands for one whole segment, whatever it holds."""
+    pattern = path.replace("}", ":[^/]+}")
+    return (pattern,) if path == "/" else (pattern, pattern + "/")
+
+
+async def _expect(request: web.Request) -> None:
+    """Expectations other than this one may be ignored (RFC 9110, 10.1.1)."""
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        request.writer.output_size = 0
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0
+
+
+async def _finish_headers(request: web.Request, response: web.StreamResponse) -> None:
+    headers = response.headers
+    for name, value in SECURITY_HEADERS.items():
+        headers.setdefault(name, value)
+    headers["X-Request-ID"] = request["request_id"]
+    headers["Server"] = "magpie"
+
+
+# --- errors -----------------------------------------------------------------------------------------------------------
+
+
+class _Errors:
+    """Turns every exception into a body, in the shape that the endpoint has for its errors."""
+
+    def __init__(self, api: Api) -> None:
+        self._own_shapes = {endpoint.path: endpoint.errors for endpoint in api.endpoints if endpoint.errors is not PROBLEMS}
+
+        @web.middleware
+        async def middleware(request: web.Request, handler: Callable[[web.Request], Awaitable[Any]]) -> web.StreamResponse:
+            request["request_id"] = secrets.token_hex(8)
+            try:
+                return await handler(request)  # type: ignore[no-any-return] # aiohttp's own type says so
+            except (ConnectionError, web.HTTPRedirection):
+                raise
+            except Exception as error:  # noqa: BLE001 - the outermost loop of a request
+                return self._answer(request, error)
+
+        self.middleware = middleware
+
+    def _answer(self, request: web.Request, error: Exception) -> web.Response:
+        problem = problem_of(error)
+        if problem is None or request.writer.output_size > 0:
+            log.error("request failed", exc_info=error, extra={"request_id": request["request_id"], "route": _route(request)})
+        if request.writer.output_size > 0:
+            # The answer is under way: a second one would end up inside it. The only honest thing left is to break off.
+            raise ConnectionResetError("the answer broke off")
+        return self._shape(request).render(problem or INTERNAL)
+
+    def _shape(self, request: web.Request) -> ErrorShape:
+        served = getattr(request.match_info.handler, "__self__", None)
+        if isinstance(served, Served):
+            return served.endpoint.errors
+        return self._own_shapes.get(request.path.rstrip("/"), PROBLEMS)
+
+
+def _route(request: web.Request) -> str:
+    resource = request.match_info.route.resource
+    return f"{request.method} {resource.canonical if resource else '-'}"
+
+
+# --- the log of requests ----------------------------------------------------------------------------------------------
+
+
+class AccessLog(AbstractAccessLogger):
+    """One line a request, without the query (signatures are in it) and as it was sent: percent-encoding keeps it one line."""
+
+    def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
+        path = request.raw_path.partition("?")[0].encode("ascii", "backslashreplace").decode()
+        request_id = request.get("request_id", "-")
+        line = "%s %s %s", request.method, path, response.status
+        self.logger.info(*line, extra={"request_id": request_id, "status": response.status, "seconds": round(time, 4)})
+
+    @property
+    def enabled(self) -> bool:
+        return self.logger.isEnabledFor(logging.INFO)
+
+
+# --- listening --------------------------------------------------------------------------------------------------------
+
+
+class _Connection(web.RequestHandler):
+    """Answers what is not even HTTP in our shape, and does not log it as an error: it is the sender's."""
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        del message  # it repeats what was sent
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            log.error("connection failed", exc_info=exc)
+            problem = INTERNAL
+        else:
+            log.info("malformed HTTP from %s: %s", request.remote, type(exc).__name__)
+            problem = Problem(status=status, code="malformed_request", detail="This is not a valid HTTP request")
+        if request.writer.output_size > 0:
+            raise ConnectionResetError("the answer broke off")
+        response = PROBLEMS.render(problem)
+        response.headers.update(SECURITY_HEADERS | {"Server": "magpie"})
+        response.force_close()
+        return response
+
+
+class HttpServer:
+    """Listens on all its hosts, with one port.
+
+    To stop: `stop_listening()` first, so that nothing new arrives; `close()` at the end, which gives what is still being
+    answered a second.
+    """
+
+    def __init__(self, app: web.Application, *, hosts: Sequence[str] = LOOPBACK, port: int = 8000) -> None:
+        self._hosts, self._port = tuple(hosts), port
+        self._runner = _Runner(app, handle_signals=False, shutdown_timeout=1, access_log=log, access_log_class=AccessLog, logger=log)
+        self._sites: list[web.SockSite] = []
+        self.addresses: tuple[tuple[str, int], ...] = ()
+        """Where it really listens."""
+
+    @property
+    def port(self) -> int:
+        """The port; one that the system chose, when it was asked for port 0."""
+        return self.addresses[0][1] if self.addresses else self._port
+
+    async def start(self) -> None:
+        """Raises `OSError` when the port is taken, or none of the hosts exists on this machine."""
+        sockets = bind(self._hosts, self._port)
+        try:
+            await self._runner.setup()
+            for one in sockets:
+                site = web.SockSite(self._runner, one)
+                await site.start()
+                self._sites.append(site)
+        except BaseException:
+            for one in sockets:
+                one.close()
+            raise
+        self.addresses = tuple(one.getsockname()[:2] for one in sockets)
+        log.info("listening", extra={"addresses": [f"{host}:{port}" for host, port in self.addresses]})
+
+    async def stop_listening(self) -> None:
+        """Accept no new connections. Idempotent."""
+        while self._sites:
+            await self._sites.pop().stop()
+
+    async def close(self) -> None:
+        """End everything. Idempotent."""
+        await self.stop_listening()
+        await self._runner.cleanup()
+
+
+class _Server(web.Server):
+    def __call__(self) -> web.RequestHandler:
+        return _Connection(self, loop=asyncio.get_running_loop(), **self._kwargs)
+
+
+class _Runner(web.AppRunner):
+    async def _make_server(self) -> web.Server:
+        server = await super()._make_server()
+        server.__class__ = _Server  # aiohttp has no public way to give a server its connection class
+        return server
+
+
+_ABSENT = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
+_TRIES = 20
+
+
+def bind(hosts: Sequence[str], port: int) -> list[socket.socket]:
+    """Sockets on these addresses (literal, or `localhost`), all with the same port; 0 finds one that is free on each.
+
+    A host that this machine does not have (IPv6 may be switched off) is left out. Raises `OSError` if none is left, or if
+    the port is taken on any: whoever holds it there would get half of our callers.
+    """
+    for _ in range(_TRIES):
+        sockets: list[socket.socket] = []
+        try:
+            for host in hosts:
+                _bind_one(sockets, host, sockets[0].getsockname()[1] if sockets else port)
+        except OSError as failed:
+            for one in sockets:
+                one.close()
+            if port == 0 and sockets and failed.errno == errno.EADDRINUSE:
+                continue  # free on the first host, not on the next: try another
+            raise
+        if sockets:
+            return sockets
+    raise OSError(errno.EADDRNOTAVAIL, f"none of these addresses can be listened on: {', '.join(hosts)}")
+
+
+def _bind_one(sockets: list[socket.socket], host: str, port: int) -> None:
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    try:
+        one = socket.socket(family, kind, protocol)
+    except OSError as failed:
+        if failed.errno in _ABSENT:
+            return
+        raise
+    try:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        one.bind(address)
+    except OSError as failed:
+        one.close()
+        if failed.errno in _ABSENT:
+            return
+        raise
+    sockets.append(one)
