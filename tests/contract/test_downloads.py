@@ -197,7 +197,7 @@ async def test_cancelling_a_running_job_ends_its_fetch_and_leaves_nothing(house:
     await house.downloads.cancel(job.id)
     assert house.web.cancelled == 1
     assert (await house.downloads.get(job.id)).status is JobStatus.CANCELLED
-    assert house.stored() == house.leftovers() == []
+    assert (house.stored(), house.leftovers()) == ([], [])
     with pytest.raises(JobNotLive):
         await house.downloads.cancel(job.id)
 

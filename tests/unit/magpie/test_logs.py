@@ -47,7 +47,7 @@ def test_each_line_of_a_job_has_its_id_and_tracebacks_are_clean_too(root: loggin
     set_up_logs("json", secrets=["the-secret-key-itself"])
     token = current_job.set("job-1")
     try:
-        raise ValueError("https://u:hunter2@example.com the-secret-key-itself")
+        int("https://u:hunter2@example.com the-secret-key-itself")
     except ValueError:
         logging.getLogger("x").exception("it broke %s", "here", extra={"url": "https://u:hunter2@e.com", "n": 3})
     finally:

@@ -1,0 +1,167 @@
+"""`make bench`: every target of the main job, measured; says plainly which are missed."""
+
+from __future__ import annotations
+
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from bench.house import SCRIPTS, Magpie, emptied, finish, fresh_url, media_site, run, yt_dlp
+from bench.measure import Report, Result, paired, ratio, seconds
+from scraper.tools import find_ffmpeg
+
+WIDTH, MANY = 4, 20
+BIG = 500_000_000
+
+
+class Bench:
+    """One running service and one media site; each method measures and reports."""
+
+    def __init__(self, directory: Path, site: str, magpie: Magpie, report: Report) -> None:
+        self.directory, self.site, self.magpie, self.report = directory, site, magpie, report
+
+    def single(self) -> None:
+        ours, bare = paired(self._ours, lambda: finish(yt_dlp(fresh_url(self.site), self.directory)), 9)
+        self.report.add(ratio("one 1 MB file, request to finished", 0.2, ours, bare, "warm service / yt-dlp command"))
+
+    def many(self) -> None:
+        def together() -> None:
+            with ThreadPoolExecutor(MANY) as threads:
+                list(threads.map(lambda _: self._ours(), range(MANY)))
+
+        def commands() -> None:
+            with ThreadPoolExecutor(WIDTH) as threads:
+                list(threads.map(lambda _: finish(yt_dlp(fresh_url(self.site), self.directory)), range(MANY)))
+
+        ours, bare = paired(together, commands, 3)
+        self.report.add(ratio("twenty 1 MB files at width 4", 0.1, ours, bare, "service / twenty commands four at a time"))
+
+    def cpu(self) -> None:
+        for _ in range(WIDTH):
+            self._ours()
+        before = self.magpie.cpu()
+        for _ in range(MANY):
+            self._ours()
+        ours = (self.magpie.cpu() - before) / MANY
+        before = _children_cpu()
+        for _ in range(5):
+            finish(yt_dlp(fresh_url(self.site), self.directory))
+        self.report.add(ratio("processor time a job", 0.1, ours, (_children_cpu() - before) / 5, "service and workers / yt-dlp command"))
+
+    def big(self) -> None:
+        url = f"{self.site}/blob/{BIG}.mp4"
+        target = self.directory / "big.mp4"
+        ours, bare = paired(lambda: self._fetch(url), lambda: run(["curl", "-sf", "-o", target, url]), 5)
+        self.report.add(ratio("500 MB direct file", 1.1, ours, bare, "service / curl"))
+
+    def throttled(self) -> None:
+        url = f"{self.site}/throttled/5000/blob/47000000.mp4"
+        target = self.directory / "throttled.mp4"
+        ours, bare = paired(lambda: self._fetch(url), lambda: run(["curl", "-sf", "-o", target, url]), 2)
+        self.report.add(ratio("47 MB from a host that throttles each connection", 0.2, ours, bare, "service / curl"))
+
+    def hls(self) -> None:
+        url = f"{self.site}/hls/index.m3u8?delay=60"
+        ours, bare = paired(lambda: self._fetch(url), lambda: finish(yt_dlp(url, self.directory, "-N", "1")), 2)
+        self.report.add(ratio("HLS, 100 segments at 60 ms", 0.3, ours, bare, "service / one segment at a time"))
+
+    def convert(self) -> None:
+        url, ffmpeg, got, made = f"{self.site}/media/track3min.m4a", find_ffmpeg(), self.directory / "t.m4a", self.directory / "t.mp3"
+
+        def plain() -> None:
+            run(["curl", "-sf", "-o", got, url])
+            run([ffmpeg, "-y", "-loglevel", "error", "-i", got, "-vn", "-c:a", "libmp3lame", "-q:a", "0", made])
+
+        ours, bare = paired(lambda: self._fetch(url, media_type="audio", format="mp3"), plain, 5)
+        self.report.add(ratio("3 minutes to mp3", 1.1, ours, bare, "service, fetch included / curl and plain ffmpeg"))
+
+    def store(self) -> None:
+        url = f"{self.site}/throttled/5000/media/track3min.m4a"
+        fetch, hit = [], []
+        for _ in range(5):
+            fetch.append(seconds(lambda: self._fetch(url, media_type="audio")))
+            hit.append(seconds(lambda: self.magpie.download(url, media_type="audio")))
+        self.report.add(ratio("store hit", 0.05, statistics.median(hit), statistics.median(fetch), "hit / fetch and convert"))
+
+    def memory(self) -> None:
+        with ThreadPoolExecutor(WIDTH) as threads:
+            list(threads.map(lambda _: self._ours(), range(WIDTH * 3)))
+        count = len(self.magpie.processes()) - 1
+        size = self.magpie.scraper_pss()
+        self.report.add(Result(name="zygote and four workers", value=size, target=220, unit="MB", detail=f"PSS of {count} processes"))
+
+    def inside(self) -> None:
+        answer = self.directory / "inside.json"
+        environment = {**self.magpie.environment, "MAGPIE_DATA_DIR": str(self.directory / "inside"), "MAGPIE_PORT": "0"}
+        command = [sys.executable, "-m", "bench.inside", self.site, str(answer)]
+        subprocess.run(command, check=True, env=environment, timeout=300, stderr=subprocess.DEVNULL)
+        seen = json.loads(answer.read_text())
+        detail = f"{seen['lag_samples']} samples while twenty jobs run"
+        self.report.add(Result(name="event-loop lag, p99", value=seen["lag_p99_ms"], target=15, unit="ms", detail=detail))
+        detail = f"median of 7, slowest {seen['cancel_max_ms']:.1f} ms"
+        self.report.add(Result(name="cancel until every process is gone", value=seen["cancel_ms"], target=50, unit="ms", detail=detail))
+
+    def start(self) -> None:
+        helps = [seconds(lambda: run([SCRIPTS / "magpie", "--help"])) for _ in range(7)]
+        value = statistics.median(helps[1:])
+        self.report.add(Result(name="magpie --help", value=value, target=0.3, unit="s", detail="median of 6"))
+        starts = []
+        for number in range(4):
+            other = Magpie(self.directory / f"start{number}", self.site)
+            starts.append(other.start())
+            other.stop()
+        value = statistics.median(starts[1:])
+        self.report.add(
+            Result(name="magpie run, ready to serve", value=value, target=4, unit="s", detail="median of 3, empty data directory")
+        )
+
+    def _ours(self) -> None:
+        self.magpie.download(fresh_url(self.site), media_type="video")
+
+    def _fetch(self, url: str, media_type: str = "video", **more: str) -> None:
+        self.magpie.download(url, media_type=media_type, refresh=True, **more)
+
+
+def _children_cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def main(names: list[str]) -> int:
+    every = [name for name, value in vars(Bench).items() if isinstance(value, Callable) and not name.startswith("_")]  # type: ignore[arg-type]
+    unknown = [name for name in names if name not in every]
+    if unknown:
+        print(f"no such measurement: {', '.join(unknown)}; there are: {', '.join(every)}")
+        return 2
+    report, began = Report(), time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="magpie-bench-") as place:
+        directory = Path(place)
+        emptied(directory / "site")
+        with media_site(directory / "site") as site:
+            magpie = Magpie(directory / "data", site, workers=WIDTH)
+            magpie.start()
+            magpie.warm()
+            bench = Bench(directory, site, magpie, report)
+            try:
+                for name in names or every:
+                    getattr(bench, name)()
+            finally:
+                magpie.stop()
+    missed = [result.name for result in report.results if not result.is_met]
+    if not names:
+        print(f"written to {report.write('downloads').relative_to(Path.cwd())}")
+    print(
+        f"{len(report.results)} measured in {time.monotonic() - began:.0f} s; " + (f"missed: {', '.join(missed)}" if missed else "all met")
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
