@@ -81,6 +81,12 @@ class Service:
     async def _run(self, job_id: UUID) -> None:
         await self.downloads.run(job_id)
 
+    @property
+    def address(self) -> str:
+        """Where it listens, for people of this machine."""
+        host = "localhost" if self.config.listens_on_loopback_only else self.config.hosts[0]
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.config.port}"
+
     # --- HTTP -----------------------------------------------------------------------------------------------------
 
     def _authenticator(self) -> Authenticator:
@@ -90,8 +96,7 @@ class Service:
 
     def _api(self) -> Api:
         config = self.config
-        listen = f"http://{'localhost' if config.listens_on_loopback_only else config.hosts[0]}:{config.port}"
-        addresses = Addresses(public_url=config.public_url, listen=listen, links=self._links, media_ttl=config.link_ttl)
+        addresses = Addresses(public_url=config.public_url, listen=self.address, links=self._links, media_ttl=config.link_ttl)
         api = Api(title="Magpie", version=version("magpie-bot"), description="Fetches media from a link, keeps it and hands it back.")
         add_auto_download(
             api,
@@ -167,5 +172,4 @@ async def serve(config: Config) -> int:
 def _welcome(service: Service) -> None:
     for name in unknown_names(os.environ):
         log.warning("unknown setting %s is ignored", name)
-    for host, port in service.server.addresses:
-        log.info("ready", extra={"url": f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"})
+    log.info("Magpie is ready: %s (the API is described at /docs)", service.address)

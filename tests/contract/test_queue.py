@@ -1,0 +1,212 @@
+"""The job engine: the same on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+
+from service.media_url import MediaUrl
+from service.model import DownloadSession, Job, JobStatus, Origin, Phase, Selection
+from storage import queue
+from storage.database import SqlDatabase
+from storage.migrate import upgrade
+from storage.queue import JobEngine, WakeableEvent, engine_runs
+from tests.support.fakes import FakeClock
+from tests.support.house import House, living
+
+
+@dataclass
+class Bench:
+    """An engine whose jobs note when they begin and wait until they may end."""
+
+    url: str
+    width: int = 2
+    begun: list[UUID] = field(default_factory=list)
+    ended: list[UUID] = field(default_factory=list)
+    most: int = 0
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def start(self) -> None:
+        self.engine = JobEngine(self.url, self._work, width=self.width)
+        self.database = SqlDatabase(self.url, self.engine)
+        await self.engine.start()
+        clock = FakeClock()
+        self.session = DownloadSession(
+            id=uuid4(), folder=uuid4(), owner_id=None, created_by=Origin.API, created_at=clock.now(), last_activity=clock.now()
+        )
+        async with self.database.write() as transaction:
+            await transaction.download_sessions.add(self.session)
+
+    async def stop(self) -> None:
+        self.gate.set()
+        await self.engine.stop()
+        await self.database.close()
+
+    async def _work(self, job_id: UUID) -> None:
+        self.begun.append(job_id)
+        self.most = max(self.most, len(self.begun) - len(self.ended))
+        await self.gate.wait()
+        self.ended.append(job_id)
+
+    def job(self, lane: UUID | None = None) -> Job:
+        number = uuid4()
+        return Job(
+            id=number,
+            download_session_id=lane or self.session.id,
+            account_id=None,
+            origin=Origin.API,
+            url=MediaUrl.parse(f"https://example.com/{number}"),
+            selection=Selection.of("audio"),
+            created_at=FakeClock().now(),
+        )
+
+    async def enter(self, *jobs: Job) -> None:
+        async with self.database.write() as transaction:
+            for job in jobs:
+                await transaction.queue.enqueue(job)
+
+    async def until(self, number: int) -> None:
+        """A hang guard, not a measure."""
+        async with asyncio.timeout(20):
+            while len(self.begun) < number:
+                await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def bench(database_url: str) -> AsyncIterator[Bench]:
+    await upgrade(database_url)
+    bench = Bench(database_url)
+    await bench.start()
+    yield bench
+    await bench.stop()
+
+
+@pytest.fixture
+def no_polling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long polls: whatever starts in a test was woken."""
+    monkeypatch.setattr(queue, "IDLE_POLL_SECONDS", 300.0)
+    monkeypatch.setattr(queue, "BUSY_POLL_SECONDS", 300.0)
+
+
+async def test_a_job_starts_because_it_was_entered_not_because_of_a_poll(no_polling: None, bench: Bench) -> None:
+    await asyncio.sleep(0.3)
+    await bench.enter(bench.job())
+    await bench.until(1)
+
+
+async def test_the_next_job_starts_because_one_ended(no_polling: None, bench: Bench) -> None:
+    bench.gate.set()
+    await bench.enter(*(bench.job() for _ in range(9)))
+    await bench.until(9)
+
+
+async def test_no_more_jobs_run_at_once_than_there_are_places(bench: Bench) -> None:
+    await bench.enter(*(bench.job() for _ in range(6)))
+    await bench.until(2)
+    await asyncio.sleep(0.3)
+    bench.gate.set()
+    await bench.until(6)
+    assert bench.most == 2
+
+
+async def test_a_lane_with_one_job_does_not_wait_for_the_end_of_a_long_one(bench: Bench) -> None:
+    crowd, lonely = [bench.job(uuid4()) for _ in range(1)], bench.job(uuid4())
+    lane = crowd[0].download_session_id
+    crowd += [bench.job(lane) for _ in range(40)]
+    await bench.enter(*crowd)
+    await bench.until(2)
+    await bench.enter(lonely)
+    bench.gate.set()
+    await bench.until(42)
+    assert bench.begun.index(lonely.id) < 35
+
+
+async def test_what_is_rolled_back_is_never_run(bench: Bench) -> None:
+    async def break_off() -> None:
+        async with bench.database.write() as transaction:
+            await transaction.queue.enqueue(bench.job())
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await break_off()
+    after = bench.job()
+    await bench.enter(after)
+    await bench.until(1)
+    assert bench.begun == [after.id]
+
+
+async def test_a_cancelled_entry_is_never_run_and_not_known_any_more(bench: Bench) -> None:
+    running = [bench.job(), bench.job()]
+    queued = bench.job()
+    await bench.enter(*running)
+    await bench.until(2)
+    await bench.enter(queued)
+    assert await bench.engine.known([*running, queued, bench.job()]) == {job.id for job in (*running, queued)}
+    await bench.engine.cancel(queued)
+    await bench.engine.cancel(bench.job())
+    assert await bench.engine.known([queued]) == set()
+    bench.gate.set()
+    last = bench.job()
+    await bench.enter(last)
+    await bench.until(3)
+    assert queued.id not in bench.begun
+
+
+async def test_a_job_that_was_let_go_runs_again_at_the_next_start(bench: Bench) -> None:
+    job = bench.job()
+    await bench.enter(job)
+    await bench.until(1)
+    assert await bench.engine.stop() == 1
+    await bench.database.close()
+    bench.begun.clear()
+    bench.gate.set()
+    await bench.start()
+    await bench.until(1)
+    assert bench.begun == [job.id]
+
+
+async def test_a_wake_up_that_comes_while_the_thread_is_busy_is_not_lost() -> None:
+    import threading
+
+    woken = WakeableEvent()
+    woken.wake(queue.QUEUE_THREAD)
+    results: list[bool] = []
+    thread = threading.Thread(target=lambda: results.append(woken.wait(60)), name=queue.QUEUE_THREAD)
+    thread.start()
+    thread.join(20)
+    assert results == [False], "it woke, and it was not told to stop"
+    woken.set()
+    assert woken.wait(60)
+
+
+async def test_peers_take_over_the_jobs_of_a_killed_worker(postgres: object, tmp_path: Path) -> None:
+    from tests.support.database import postgres_database
+
+    for url in postgres_database(postgres):
+        await upgrade(url)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.worker_process", url, str(tmp_path)], stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        assert await asyncio.to_thread(process.stdout.readline) == "downloading\n"
+        assert await engine_runs(url)
+        house = House(url, tmp_path)
+        house.web.pages = {"https://example.com/1": b"body 1"}
+        async with living(house):
+            async with house.database.read() as transaction:
+                (job,) = await transaction.jobs.live()
+            assert (await house.downloads.get(job.id)).progress.phase is Phase.DOWNLOADING, "a living worker's job is left alone"
+            process.kill()
+            await asyncio.to_thread(process.wait)
+            process.stdout.close()
+            (done,) = await house.completed(job)
+            assert done.status is JobStatus.COMPLETED
+            assert house.web.fetched == ["https://example.com/1"]
+        assert not await engine_runs(url)
