@@ -45,8 +45,9 @@ lock: $(UV)
 
 $(UV):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Magpie needs Python 3.11 or later; '$(PYTHON)' is older. Try: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -m pip --version >/dev/null 2>&1 || { echo "'$(PYTHON)' has no pip. On Debian and Ubuntu: apt install python3-pip"; exit 1; }
 	@echo "Setting up (once) ..."
-	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --target .uv uv==0.13.8
+	@$(PYTHON) -m pip install --quiet --quiet --disable-pip-version-check --root-user-action=ignore --target .uv uv==0.13.8
 
 $(BIN)/python: $(UV)
 	@$(UV) venv --quiet --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" --allow-existing $(VENV)

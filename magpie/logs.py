@@ -45,9 +45,11 @@ class _Redact:
         self._secrets = tuple(secret for secret in secrets if secret)
 
     def __call__(self, _logger: Any, _name: str, event: EventDict) -> EventDict:
-        return {key: redacted(value, self._secrets) if isinstance(value, str) else self._other(value) for key, value in event.items()}
+        return {key: self._clean(value) for key, value in event.items()}
 
-    def _other(self, value: Any) -> Any:
+    def _clean(self, value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return [self._clean(item) for item in value]
         return value if isinstance(value, int | float | bool | None) else redacted(str(value), self._secrets)
 
 

@@ -24,7 +24,8 @@ _JPEG = b"\xff\xd8\xff"
 
 def fetch(ydl: Downloader, thumbnails: Sequence[Mapping[str, Any]], directory: Path, ffmpeg: str) -> Path | None:
     """The best of the pictures that comes, as `cover.jpg`; None when there is none. A picture at an address that may not be
-    reached fails the job, as any such address does; anything else about it does not."""
+    reached fails the job, as any such address does; anything else about it does not.
+    """
     for thumbnail in list(reversed(thumbnails))[:_TRIED]:
         try:
             content = _read(ydl, thumbnail)

@@ -16,6 +16,7 @@ from yt_dlp.extractor.common import InfoExtractor
 from yt_dlp.networking import Request, Response
 from yt_dlp.networking.exceptions import HTTPError, TransportError
 
+from scraper.digest import RunningDigest
 from scraper.failures import JobFailed
 from scraper.guard import Guard
 from scraper.ranges import RangesFD
@@ -40,10 +41,10 @@ class _Silent:
 def default_extractors(options: Mapping[str, Any]) -> Extractors:
     """All extractors, in order. It takes 50 ms, so it is done once and given to each `Downloader`."""
     with YoutubeDL({**options, "logger": _Silent()}) as ydl:
-        return {key: found for key, found in ydl._ies.items() if isinstance(found, type)}
+        return {key: found for key, found in ydl._ies.items() if isinstance(found, type)}  # noqa: SLF001 - yt-dlp has no other way to it
 
 
-class Downloader(YoutubeDL):  # type: ignore[misc] - yt-dlp is not typed
+class Downloader(YoutubeDL):  # type: ignore[misc] # yt-dlp is not typed
     """For one job. `ask_proxy` returns where the filtering proxy listens: called only when ffmpeg is to fetch something itself."""
 
     def __init__(
@@ -58,6 +59,7 @@ class Downloader(YoutubeDL):  # type: ignore[misc] - yt-dlp is not typed
         self.answers: dict[str, Mapping[str, str]] = {}
         """Headers of what was asked for, by address: a length seen while looking is a size known before the download."""
         self.last_answer: Response | None = None
+        self.digests: dict[str, RunningDigest] = {}
 
     def urlopen(self, req: Request | str) -> Response:
         address = req if isinstance(req, str) else req.url
@@ -90,6 +92,10 @@ class Downloader(YoutubeDL):  # type: ignore[misc] - yt-dlp is not typed
     def note_answer(self, response: Response) -> None:
         """The answer that carries the medium itself: its headers tell later whether the medium changed."""
         self.last_answer = response
+
+    def note_digest(self, filename: str, digest: RunningDigest) -> None:
+        """The file's digest, as it was computed on the way."""
+        self.digests[filename] = digest
 
     def process_ie_result(self, ie_result: dict[str, Any], download: bool = True, extra_info: dict[str, Any] | None = None) -> Any:  # noqa: FBT001, FBT002 - yt-dlp's signature
         """A list with one item is that item. Raises `JobFailed`: `is_playlist` for more, `unsupported` for none."""
@@ -125,7 +131,7 @@ def is_site_wide(info: Mapping[str, Any], extractors: Extractors) -> bool:
 def install_downloaders() -> None:
     """Make yt-dlp choose our downloader for plain files, and give ffmpeg addresses only with the proxy. Once a process."""
     PROTOCOL_MAP.update(http=RangesFD, https=RangesFD)
-    original = FFmpegFD._call_downloader
+    original = FFmpegFD._call_downloader  # noqa: SLF001 - where ffmpeg is started
 
     def through_proxy(self: Any, tmpfilename: str, info_dict: dict[str, Any]) -> Any:
         ydl: Downloader = self.ydl
@@ -140,5 +146,5 @@ def install_downloaders() -> None:
         finally:
             ydl.guard.through_proxy(None)
 
-    FFmpegFD._call_downloader = through_proxy
+    FFmpegFD._call_downloader = through_proxy  # noqa: SLF001 - where ffmpeg is started
 

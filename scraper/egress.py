@@ -24,7 +24,10 @@ _REFUSED_V4 = tuple(
 _GIVEN_OUT_V6 = ipaddress.IPv6Network("2000::/3")
 _REFUSED_V6 = tuple(ipaddress.IPv6Network(text) for text in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"))
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-_ITEM = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[\d.]+)(?P<bits>/\d{1,3})?(?::(?P<port>\d{1,5}))?|(?P<bare_six>[0-9a-fA-F:.]*:[0-9a-fA-F:.]*:[0-9a-fA-F:.]*(?:/\d{1,3})?)")
+_ITEM = re.compile(
+    r"(?P<host>\[[0-9a-fA-F:.]+\]|[\d.]+)(?P<bits>/\d{1,3})?(?::(?P<port>\d{1,5}))?"
+    r"|(?P<bare_six>[0-9a-fA-F:.]*:[0-9a-fA-F:.]*:[0-9a-fA-F:.]*(?:/\d{1,3})?)"
+)
 _MAX_PORT = 65535
 
 
@@ -103,16 +106,16 @@ def _is_public(address: Address) -> bool:
 
 
 def _parsed(item: str) -> _Allowed:
+    wrong = ValueError(f"{item!r} is not an address, optionally with /bits and :port, such as 127.0.0.1:8901, 10.0.0.0/8 or [::1]:80")
     match = _ITEM.fullmatch(item.strip())
+    if match is None:
+        raise wrong
+    # "::1:80" is one IPv6 address: with a port it needs its brackets.
+    text = match["bare_six"] or match["host"].strip("[]") + (match["bits"] or "")
+    port = None if match["port"] is None else int(match["port"])
+    if port is not None and not 0 < port <= _MAX_PORT:
+        raise wrong
     try:
-        if match is None:
-            raise ValueError(item)
-        # "::1:80" is one IPv6 address: with a port it needs its brackets.
-        text = match["bare_six"] or match["host"].strip("[]") + (match["bits"] or "")
-        port = None if match["port"] is None else int(match["port"])
-        if port is not None and not 0 < port <= _MAX_PORT:
-            raise ValueError(item)
-        network = ipaddress.ip_network(text, strict=False)
-    except ValueError as wrong:
-        raise ValueError(f"{item!r} is not an address, optionally with /bits and :port, such as 127.0.0.1:8901, 10.0.0.0/8 or [::1]:80") from wrong
-    return _Allowed(network, port)
+        return _Allowed(ipaddress.ip_network(text, strict=False), port)
+    except ValueError:
+        raise wrong from None

@@ -17,7 +17,7 @@ from scraper.guard import Guard
 MAX_DETAIL = 600
 
 
-class JobFailed(Exception):  # noqa: N818 - a state, as `FetchFailed` is
+class JobFailed(Exception):
     """A job ended with one of the codes of `service.errors`. `detail` is for the log only."""
 
     def __init__(self, code: str, detail: str = "") -> None:
@@ -27,35 +27,33 @@ class JobFailed(Exception):  # noqa: N818 - a state, as `FetchFailed` is
 
 
 # The first that matches decides: the order is from the particular to the general.
-_SAID: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
-    (code, re.compile(words, re.IGNORECASE))
-    for code, words in (
-        ("address_not_allowed", r"no connection adapters|unsupported url scheme|file:// URLs are disabled"),
-        ("age_restricted", r"confirm your age|age.?restricted|age.?gate|inappropriate for some users|only available to (adults|users over)"),
-        ("sign_in_needed", r"confirm you.{0,3}re not a bot"),
-        ("live_stream", r"live event will begin|premieres? in|this live event|will begin in a few moments|is (currently )?live(stream)?\b|livestream"),
-        ("private", r"private video|video is private|this (video|post|account|clip) is private|made private|private account"),
-        ("geo_blocked", r"(available|allowed|blocked|playable) (in|from|for) your (country|region|location)|geo.?(restrict|block)|"
-                        r"not made this video available in your country|not available (in|from) your (country|location|region)"),
-        ("sign_in_needed", r"sign in|log.?in required|login|--cookies|members.only|join this channel|subscri(ber|ption)|registered users|"
-                           r"requires? (authentication|payment|purchase)|account credentials|HTTP Error 401|Music Premium"),
-        ("no_subtitles", r"no subtitles"),
-        ("format_unavailable", r"requested format is not available|requested merging"),
-        ("throttled", r"HTTP Error 429|too many requests|rate.?limit"),
-        ("no_such_video", r"video unavailable|(video|post|page|clip|content|media)[^.]{0,40}(removed|deleted|does ?n.t exist|not exist|"
-                          r"no longer available|not be found|not found|terminated)|HTTP Error (404|410)|account[^.]{0,40}terminated|copyright"),
-        ("geo_blocked", r"HTTP Error 451"),
-        ("no_space", r"no space left|disk quota exceeded"),
-        ("too_large", r"file too large"),
-        ("truncated", r"content too short|bytes read, \d+ more expected|incomplete ?read|did not get any data blocks"),
-        ("unsupported", r"unsupported url|no video formats found|unable to extract|drm|is not a valid url|no media found|no video could be found|"
-                        r"unsupported scheme|unusual extension|is not supported"),
-        # While a page is looked at it means "not you"; of a medium's address it mostly means that it has expired.
-        ("sign_in_needed", r"unable to download \w+: HTTP Error 403"),
-        ("network", r"HTTP Error (403|5\d\d|408)|timed? ?out|connection|name or service not known|failed to resolve|unreachable|certificate|ssl|"
-                    r"unable to download|remote end closed"),
-    )
-)  # fmt: skip
+_WORDS: tuple[tuple[str, str], ...] = (
+    ("address_not_allowed", r"no connection adapters|unsupported url scheme|file:// URLs are disabled"),
+    ("age_restricted", r"confirm your age|age.?restricted|age.?gate|inappropriate for some users|only available to (adults|users over)"),
+    ("sign_in_needed", r"confirm you.{0,3}re not a bot"),
+    ("live_stream", r"live event|premieres? in|will begin in a few moments|is (currently )?live(stream)?\b|livestream"),
+    ("private", r"private video|(video|post|account|clip) is private|made private|private account"),
+    ("geo_blocked", r"(available|allowed|blocked|playable) (in|from|for) your (country|region|location)|geo.?(restrict|block)"),
+    ("sign_in_needed", r"sign.?in|log.?in\b|--cookies|members.only|join this channel|subscri(ber|ption)|registered users"),
+    ("sign_in_needed", r"requires? (authentication|payment|purchase)|account credentials|HTTP Error 401|Music Premium"),
+    ("no_subtitles", r"no subtitles"),
+    ("format_unavailable", r"requested format is not available|requested merging"),
+    ("throttled", r"HTTP Error 429|too many requests|rate.?limit"),
+    ("no_such_video", r"video unavailable|HTTP Error (404|410)|account[^.]{0,40}terminated|copyright"),
+    ("no_such_video", r"(video|post|page|clip|content|media)[^.]{0,40}(removed|deleted|does ?n.t exist|not exist|no longer available)"),
+    ("no_such_video", r"(video|post|page|clip|content|media)[^.]{0,40}(not be found|not found|terminated)"),
+    ("geo_blocked", r"HTTP Error 451"),
+    ("no_space", r"no space left|disk quota exceeded"),
+    ("too_large", r"file too large"),
+    ("truncated", r"content too short|bytes read, \d+ more expected|incomplete ?read|did not get any data blocks"),
+    ("unsupported", r"unsupported url|no video formats found|unable to extract|\bdrm\b|is not a valid url|no media found"),
+    ("unsupported", r"no video could be found|unsupported scheme|unusual extension|is not supported"),
+    # While a page is looked at it means "not you"; of a medium's address it mostly means that it has expired.
+    ("sign_in_needed", r"unable to download \w+: HTTP Error 403"),
+    ("network", r"HTTP Error (403|5\d\d|408)|timed? ?out|connection|name or service not known|failed to resolve|unreachable"),
+    ("network", r"certificate|\bssl\b|unable to download|remote end closed"),
+)
+_SAID = tuple((code, re.compile(words, re.IGNORECASE)) for code, words in _WORDS)
 _ADDRESS = re.compile(r"(https?://[^\s?#'\"]+)[?#][^\s'\"]*")
 _USERINFO = re.compile(r"(https?://)[^\s/@]+@")
 _STATUS_CODES = {401: "sign_in_needed", 404: "no_such_video", 408: "network", 410: "no_such_video", 429: "throttled", 451: "geo_blocked"}
@@ -99,19 +97,22 @@ def _chain(error: BaseException) -> list[BaseException]:
 
 def _by_type(error: BaseException) -> str | None:
     """What the type alone tells, before any words: failures of our own, of the disk, of the country."""
-    if isinstance(error, JobFailed):
-        return error.code
-    if isinstance(error, GeoRestrictedError):
-        return "geo_blocked"
-    if isinstance(error, (ContentTooShortError, IncompleteRead)):
-        return "truncated"
-    if isinstance(error, UnsupportedError):
-        return "unsupported"
-    if isinstance(error, HTTPError):
-        return _STATUS_CODES.get(error.status)
-    if isinstance(error, OSError):
-        return {errno.ENOSPC: "no_space", errno.EDQUOT: "no_space", errno.EFBIG: "too_large"}.get(error.errno or 0)
-    return None
+    match error:
+        case JobFailed():
+            code: str | None = error.code
+        case GeoRestrictedError():
+            code = "geo_blocked"
+        case ContentTooShortError() | IncompleteRead():
+            code = "truncated"
+        case UnsupportedError():
+            code = "unsupported"
+        case HTTPError():
+            code = _STATUS_CODES.get(error.status)
+        case OSError():
+            code = {errno.ENOSPC: "no_space", errno.EDQUOT: "no_space", errno.EFBIG: "too_large"}.get(error.errno or 0)
+        case _:
+            code = None
+    return code
 
 
 def _by_kind(error: BaseException) -> str:

@@ -1,8 +1,8 @@
 """From what was downloaded to the file that was asked for, in at most one ffmpeg run: joining, converting, tags, cover, chapters.
 
 A stream is copied wherever its codec fits the container. What is re-encoded, and what is refused:
-- audio: mp3, m4a (AAC) and opus are copied from a source of that codec unless a lower bit rate is asked for; wav and flac always hold PCM or
-  FLAC, and a bit rate means nothing to them;
+- audio: mp3, m4a (AAC) and opus are copied from a source of that codec unless a lower bit rate is asked for; wav and flac always hold
+  PCM and FLAC, and a bit rate means nothing to them;
 - mp4: H.264, HEVC, AV1 and VP9 are copied (4K often exists in the last two only), other pictures become H.264; AAC and MP3 are copied,
   other sound becomes AAC;
 - webm: VP8, VP9 and AV1 are copied; other pictures are refused as `format_unavailable`, since encoding VP9 takes longer than the film;
@@ -177,6 +177,16 @@ def ffmetadata(tags: Mapping[str, str], chapters: Sequence[tuple[float, float, s
     for start, end, title in chapters:
         lines += ["[CHAPTER]", "TIMEBASE=1/1000", f"START={int(start * 1000)}", f"END={int(end * 1000)}", f"title={_escaped(title)}"]
     return "\n".join(lines) + "\n"
+
+
+def chapters_as_tags(chapters: Sequence[tuple[float, float, str]]) -> dict[str, str]:
+    """For FLAC, whose muxer drops chapters: the tags that players read. Source: the Ogg chapter extension of Xiph."""
+    tags = {}
+    for number, (start, _, title) in enumerate(chapters):
+        minutes, seconds = divmod(start, 60)
+        tags[f"CHAPTER{number:03}"] = f"{int(minutes // 60):02}:{int(minutes % 60):02}:{seconds:06.3f}"
+        tags[f"CHAPTER{number:03}NAME"] = title
+    return tags
 
 
 def _escaped(value: str) -> str:

@@ -15,6 +15,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,10 @@ from yt_dlp.postprocessor.ffmpeg import FFmpegPostProcessor
 
 from scraper.downloader import default_extractors, install_downloaders
 from scraper.egress import EgressPolicy
+from scraper.equipment import Equipment
 from scraper.failures import cause_of
 from scraper.guard import Guard
 from scraper.options import ytdlp_options
-from scraper.equipment import Equipment
 from scraper.wire import JobSpec
 from scraper.ytdlp import Job, Workshop
 from service.model import Selection
@@ -49,7 +50,7 @@ def heated(equipment: Equipment) -> Workshop:
     _REQUEST_HANDLERS.pop("CurlCFFI", None)
     # Reading the certificates of all authorities takes 15 ms: more than all else of a small job together.
     common.make_ssl_context = functools.cache(common.make_ssl_context)
-    FFmpegPostProcessor._ffmpeg_location.set(equipment.ffmpeg)
+    FFmpegPostProcessor._ffmpeg_location.set(equipment.ffmpeg)  # noqa: SLF001 - the option alone does not reach all of yt-dlp
     options = ytdlp_options(Selection.of(), state_directory=equipment.state_directory, ffmpeg=equipment.ffmpeg, deno=equipment.deno)
     extractors = default_extractors(options)
     workshop = Workshop(
@@ -81,9 +82,7 @@ def _run_jobs(workshop: Workshop) -> None:
         with _site(clip) as base:
             # These jobs alone talk to this machine, and the guard's hook is not in place yet.
             own = Guard(EgressPolicy(allow=("127.0.0.1",)), workshop.ffmpeg, workshop.deno)
-            shop = Workshop(
-                extractors=workshop.extractors, guard=own, ffmpeg=workshop.ffmpeg, deno=workshop.deno, state_directory=workshop.state_directory
-            )
+            shop = replace(workshop, guard=own)
             for path, selection in (("page", Selection.of("audio", "m4a")), ("clip.mp4", Selection.of("video", "mp4"))):
                 _run_job(f"{base}/{path}", selection, directory / path.partition(".")[0], shop)
     finally:
@@ -92,7 +91,9 @@ def _run_jobs(workshop: Workshop) -> None:
 
 def _run_job(url: str, selection: Selection, directory: Path, workshop: Workshop) -> None:
     directory.mkdir()
-    spec = JobSpec(url=url, digest="0" * 64, selection=selection.key, language=None, directory=str(directory), max_bytes=10**8, max_duration=3600)
+    spec = JobSpec(
+        url=url, digest="0" * 64, selection=selection.key, language=None, directory=str(directory), max_bytes=10**8, max_duration=3600
+    )
     try:
         Job(spec, workshop, _Nobody()).run()
     except Exception as error:  # noqa: BLE001 - outermost: whatever goes wrong here goes wrong again, and is told, in the first real job

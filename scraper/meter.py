@@ -15,7 +15,8 @@ _EVERY = 0.2
 
 class Meter:
     """Adds up the files of one job. Its `hook` is called by yt-dlp, from several threads for fragments; it raises `JobFailed` with
-    `too_large` as soon as more bytes came, or are announced, than the bound allows."""
+    `too_large` as soon as more bytes came, or are announced, than the bound allows.
+    """
 
     def __init__(self, max_bytes: int, report: Callable[[dict[str, Any]], None]) -> None:
         self._max_bytes = max_bytes

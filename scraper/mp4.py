@@ -19,7 +19,7 @@ _CODECS = {
 }  # fmt: skip
 
 
-class Mp4Truncated(Exception):  # noqa: N818 - what it is
+class Mp4Truncated(Exception):
     """A box says that the file is longer than it is."""
 
 
@@ -45,7 +45,7 @@ def read_mp4(path: Path) -> Mp4 | None:
     """None when the file is no MP4, or one of a shape that is not known here. Raises `Mp4Truncated`."""
     size = path.stat().st_size
     with path.open("rb") as file:
-        places = {}
+        places: dict[bytes, tuple[int, int]] = {}
         for kind, start, end in _top_level(file, size):
             if not places and kind != b"ftyp":
                 return None

@@ -65,7 +65,12 @@ def probe(path: Path, ffmpeg: str) -> Probe:
     except Mp4Truncated as short:
         raise JobFailed("truncated", "an MP4 box reaches beyond the file") from short
     streams = [] if found is None else [
-        Stream(kind="video" if track.kind == "vide" else "audio", codec=track.codec or "", width=track.width or None, height=track.height or None)
+        Stream(
+            kind="video" if track.kind == "vide" else "audio",
+            codec=track.codec or "",
+            width=track.width or None,
+            height=track.height or None,
+        )
         for track in found.tracks
         if track.kind in {"vide", "soun"}
     ]  # fmt: skip

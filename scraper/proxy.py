@@ -135,7 +135,7 @@ def serve(connection: socket.socket, policy: EgressPolicy, parent: int) -> NoRet
     async def run() -> None:
         server = await FilteringProxy(policy).start()
         connection.sendall(encoded({"proxy": server.sockets[0].getsockname()[1]}))
-        connection.setblocking(False)
+        connection.setblocking(False)  # noqa: FBT003 - the library's signature
         async with server:
             await asyncio.get_running_loop().sock_recv(connection, 1)
             os._exit(0)

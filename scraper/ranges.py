@@ -2,7 +2,7 @@
 
 It starts with one connection that asks for the whole file. When that looks slow, more are added (up to 8): each takes the second half of
 the largest piece that is still to come, and writes it to its place in the file. Where one connection is enough (a local disk, a fast
-link) it stays with one. Any doubt – no ranges, another length, another ETag, 429, 503 – ends the sharing, and yt-dlp's own
+link) it stays with one. Any doubt (no ranges, another length, another ETag) ends the sharing, and yt-dlp's own
 single stream does the work. Everything goes through `ydl.urlopen`, so headers, cookies and the guard are those of any request.
 """
 
@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from yt_dlp.downloader.http import HttpFD
 from yt_dlp.networking import Request, Response
 from yt_dlp.networking.exceptions import HTTPError, TransportError
 from yt_dlp.utils import parse_http_range
+
+from scraper.digest import RunningDigest
 
 MIN_SIZE = 10 * 1024 * 1024
 MAX_CONNECTIONS = 8
@@ -41,6 +44,7 @@ class _Piece:
 
     at: int
     end: int
+    starts_file: bool = False
 
     @property
     def left(self) -> int:
@@ -59,6 +63,7 @@ class _Transfer:
     error: BaseException | None = None
     stop: bool = False
     may_grow: bool = True
+    digest: RunningDigest = field(default_factory=RunningDigest)
 
     def share(self) -> _Piece | None:
         """The second half of the largest piece that is worth halving."""
@@ -97,10 +102,11 @@ class _Primed:
         return getattr(self._ydl, name)
 
 
-class RangesFD(HttpFD):  # type: ignore[misc] - yt-dlp is not typed
+class RangesFD(HttpFD):  # type: ignore[misc] # yt-dlp is not typed
     """yt-dlp chooses it for `http` and `https`."""
 
     FD_NAME = "ranges"
+    ydl: Any
 
     def real_download(self, filename: str, info_dict: dict[str, Any]) -> bool:
         if info_dict.get("request_data") or info_dict.get("impersonate") or "Range" in (info_dict.get("http_headers") or {}):
@@ -137,7 +143,7 @@ class RangesFD(HttpFD):  # type: ignore[misc] - yt-dlp is not typed
         threads: list[threading.Thread] = []
 
         def begin(response: Response | None) -> bool:
-            piece = _Piece(0, transfer.total) if response is not None else transfer.share()
+            piece = _Piece(0, transfer.total, starts_file=True) if response is not None else transfer.share()
             if piece is None:
                 return False
             if response is not None:
@@ -150,28 +156,31 @@ class RangesFD(HttpFD):  # type: ignore[misc] - yt-dlp is not typed
 
         try:
             begin(first)
-            self._watch(filename, info, transfer, threads, lambda: begin(None), began)
+            report = partial(self._report, filename, info, transfer, began, "downloading")
+            self._watch(transfer, threads, add=partial(begin, None), report=report)
         finally:
             transfer.stop = True
             for thread in threads:
                 thread.join()
+            transfer.digest.close()
             os.close(target)
         if transfer.error is not None:
             raise transfer.error
         if Path(temporary).stat().st_size != transfer.total or transfer.received != transfer.total:
             raise _SharingFailed
         self.try_rename(temporary, filename)
+        self.ydl.note_digest(filename, transfer.digest)
         self._report(filename, info, transfer, began, "finished")
         return True
 
     def _watch(
-        self, filename: str, info: dict[str, Any], transfer: _Transfer, threads: list[threading.Thread], add: Callable[[], bool], began: float
+        self, transfer: _Transfer, threads: list[threading.Thread], *, add: Callable[[], bool], report: Callable[[], None]
     ) -> None:
         """Report, and add connections while it helps: 1, 4, 8. Raises what the progress hooks raise: the bounds."""
         before, best, then = 0, 0.0, time.monotonic()
         while any(thread.is_alive() for thread in threads):
             next(thread for thread in threads if thread.is_alive()).join(_LOOK_EVERY)
-            self._report(filename, info, transfer, began, "downloading")
+            report()
             received, now, alive = transfer.received, time.monotonic(), sum(thread.is_alive() for thread in threads)
             if now - then < _LOOK_EVERY:
                 continue
@@ -248,7 +257,8 @@ class _Connection:
                     return None
                 continue
             start, _, total = parse_http_range(response.headers.get("Content-Range"))
-            if response.status != 206 or start != piece.at or total != self._transfer.total or _changed(response, self._transfer.validator):  # noqa: PLR2004
+            same = total == self._transfer.total and not _changed(response, self._transfer.validator)
+            if response.status != 206 or start != piece.at or not same:  # noqa: PLR2004 - partial content
                 response.close()
                 raise _SharingFailed
             return response
@@ -265,12 +275,15 @@ class _Connection:
                 piece.at += len(kept)
                 self._transfer.received += len(kept)
             os.pwrite(self._target, kept, at)
+            if piece.starts_file:
+                self._transfer.digest.feed(at, kept)
             if piece.left <= 0:
                 return
 
 
 def _request(info: dict[str, Any], start: int, end: int | None, validator: str | None) -> Request:
-    headers = {"Accept-Encoding": "identity", **(info.get("http_headers") or {}), "Range": f"bytes={start}-{'' if end is None else end - 1}"}
+    stretch = f"bytes={start}-{'' if end is None else end - 1}"
+    headers = {"Accept-Encoding": "identity", **(info.get("http_headers") or {}), "Range": stretch}
     if validator:
         headers["If-Range"] = validator
     return Request(info["url"], headers=headers)
@@ -278,8 +291,9 @@ def _request(info: dict[str, Any], start: int, end: int | None, validator: str |
 
 def _validator(response: Response) -> str | None:
     """What may stand in If-Range: a strong ETag, else the date."""
-    etag = response.headers.get("ETag")
-    return etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified")
+    etag: str | None = response.headers.get("ETag")
+    dated: str | None = response.headers.get("Last-Modified")
+    return etag if etag and not etag.startswith("W/") else dated
 
 
 def _changed(response: Response, validator: str | None) -> bool:

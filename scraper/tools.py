@@ -72,7 +72,8 @@ def _ejs() -> Tool:
     version, name = _package("yt-dlp-ejs"), "yt-dlp-ejs"
     wanted = _wanted_ejs()
     if version is None:
-        return Tool(name=name, version=None, path=None, problem="YouTube's challenges cannot be solved without it", advice="Install yt-dlp-ejs.")
+        problem = "YouTube's challenges cannot be solved without it"
+        return Tool(name=name, version=None, path=None, problem=problem, advice="Install yt-dlp-ejs.")
     if wanted is not None and version != wanted:
         return Tool(name=name, version=version, path=None, problem=f"this yt-dlp needs {wanted}", advice=f"Install yt-dlp-ejs {wanted}.")
     return Tool(name=name, version=version, path=None)
@@ -100,7 +101,8 @@ def _ffmpeg() -> Tool:
 def _deno() -> Tool:
     path = find_deno()
     if path is None:
-        return Tool(name="deno", version=None, path=None, problem="many YouTube formats are missing without it", advice="Install deno 2.3 or newer.")
+        problem = "many YouTube formats are missing without it"
+        return Tool(name="deno", version=None, path=None, problem=problem, advice="Install deno 2.3 or newer.")
     match = re.search(r"deno (\d+)\.(\d+)\.(\d+)", _said([str(path), "--version"]))
     if match is None:
         return Tool(name="deno", version=None, path=str(path), problem="does not run", advice="Install deno 2.3 or newer.")
@@ -120,7 +122,7 @@ def _package(name: str) -> str | None:
 def _said(command: list[str]) -> str:
     """What a program prints; empty when it does not run."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SECONDS, stdin=subprocess.DEVNULL)  # noqa: S603 - our own list
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SECONDS)  # noqa: S603 - our own list
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout if done.returncode == 0 else ""

@@ -31,7 +31,8 @@ class Cue:
 
 def choose(info: Mapping[str, Any], language: str | None) -> tuple[str, Mapping[str, Any]]:
     """The language and the track: the one asked for, else the medium's own, else English, else the first; written ones before
-    automatic ones. Raises `JobFailed` with `no_subtitles`."""
+    automatic ones. Raises `JobFailed` with `no_subtitles`.
+    """
     written: Tracks = _readable(info.get("subtitles"))
     automatic: Tracks = _readable(info.get("automatic_captions"))
     for wanted in [language] if language else [info.get("language"), "en"]:
@@ -47,8 +48,8 @@ def choose(info: Mapping[str, Any], language: str | None) -> tuple[str, Mapping[
 
 
 def _readable(tracks: Tracks | None) -> Tracks:
-    known = {code: [one for one in formats if one.get("ext") in READABLE] for code, formats in (tracks or {}).items() if code != "live_chat"}
-    return {code: formats for code, formats in known.items() if formats}
+    known = {code: [one for one in formats if one.get("ext") in READABLE] for code, formats in (tracks or {}).items()}
+    return {code: formats for code, formats in known.items() if formats and code != "live_chat"}
 
 
 def _matching(tracks: Tracks, wanted: str | None) -> str | None:

@@ -1,6 +1,6 @@
 """What the service and its worker processes say to each other: one JSON object a line, over a pair of sockets.
 
-Service → worker: `{"do": "fetch", …spec}`, then `{"answer": "go" | "stop"}`, and `{"proxy": port}` when asked; `{"do": "validators", "url"}`.
+Service → worker: `{"do": "fetch", …spec}` or `{"do": "validators", "url"}`; then `{"answer": "go" | "stop"}`, `{"proxy": port}` when asked.
 Worker → service: `identified`, `progress`, `need_proxy`, then one of `done`, `stopped`, `failed`; `validators`.
 """
 

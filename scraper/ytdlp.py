@@ -15,23 +15,21 @@ from yt_dlp.networking.exceptions import HTTPError
 from yt_dlp.utils import determine_protocol
 
 from scraper import covers, transcripts
+from scraper.description import artist_of, chapters_of, tags_of, title_of
+from scraper.digest import RunningDigest
 from scraper.downloader import Downloader, Extractors, is_site_wide
 from scraper.failures import JobFailed
-from scraper.finish import COVER_ATTACHED, COVER_IN_STREAM, COVER_IN_TAG, Extras, ffmetadata, finish, fits_already
+from scraper.finish import COVER_ATTACHED, COVER_IN_STREAM, COVER_IN_TAG, Extras, chapters_as_tags, ffmetadata, finish, fits_already
 from scraper.guard import Guard
 from scraper.manifests import look_at_manifest
 from scraper.meter import Meter
 from scraper.options import ytdlp_options
 from scraper.probe import Probe, probe
 from scraper.wire import JobSpec
-from service.errors import InvalidUrl
-from service.media_url import MediaUrl
 from service.model import MediaType, Phase, Selection
 
 MAX_SUBTITLES = 20 * 1024 * 1024
-_MAX_TEXT = 1000
 _EXTENSION = re.compile(r"[a-z0-9]{1,8}")
-_UNSEEN = re.compile(r"[\x00-\x1f\x7f]+")
 _ESTIMATE_MARGIN = 1.2
 
 
@@ -83,13 +81,12 @@ class Job:
             if not self._talk.identified(self._identified(info, formats)):
                 return None
             ydl.is_looking = False
-            if self._selection.media_type is MediaType.TRANSCRIPT:
-                file = self._transcript(ydl, info)
-            else:
-                file = self._medium(ydl, info, formats)
+            transcript = self._selection.media_type is MediaType.TRANSCRIPT
+            file = self._transcript(ydl, info) if transcript else self._medium(ydl, info, formats)
             self._keep_only(file["name"])
             answer = ydl.last_answer if _is_direct(info) else None
-        return {"files": [file], "title": _title(info), "artist": _artist(info), "validators": None if answer is None else said_of(answer)}
+        said = None if answer is None else said_of(answer)
+        return {"files": [file], "title": title_of(info), "artist": artist_of(info), "validators": said}
 
     # --- looking -------------------------------------------------------------------------------------------------
 
@@ -126,8 +123,8 @@ class Job:
         return {
             "extractor": str(info.get("extractor_key") or "Generic"),
             "id": str(info["id"]) if own else self._spec.digest,
-            "title": _title(info),
-            "artist": _artist(info),
+            "title": title_of(info),
+            "artist": artist_of(info),
             "duration": info.get("duration"),
             "size": int(sum(size or 0 for size in sizes)) if sizes and all(sizes) else None,
             # Nothing but the address vouches for it: a page may show another medium tomorrow.
@@ -151,7 +148,9 @@ class Job:
         target = self._directory / f"media.{self._selection.format}"
         # Of a file found by its address nothing is known that would be worth a tag.
         extras = Extras() if _is_direct(info) else self._extras(ydl, info)
+        digest = None
         if extras.is_nothing and fits_already(self._selection, probes):
+            digest = ydl.digests.get(str(sources[0][0]))
             sources[0][0].rename(target)
             found = probes[0]
         else:
@@ -159,7 +158,7 @@ class Job:
             found = probe(target, self._shop.ffmpeg)
         picture = found.video if self._selection.media_type is MediaType.VIDEO else None
         return {
-            **_file(target, self._selection, self._spec.max_bytes),
+            **_file(target, self._selection, self._spec.max_bytes, digest),
             "duration": found.duration or duration,
             "width": picture.width if picture else None,
             "height": picture.height if picture else None,
@@ -178,11 +177,14 @@ class Job:
         cover = None
         if form in COVER_IN_STREAM | COVER_ATTACHED | COVER_IN_TAG:
             cover = covers.fetch(ydl, info.get("thumbnails") or (), self._directory, self._shop.ffmpeg)
-        tags = _tags(info)
+        tags = tags_of(info)
         if cover is not None and form in COVER_IN_TAG:
             tags["METADATA_BLOCK_PICTURE"] = covers.as_tag(cover)
+        chapters = chapters_of(info)
+        if form == "flac":
+            tags |= chapters_as_tags(chapters)
         file = self._directory / "tags.txt"
-        file.write_text(ffmetadata(tags, _chapters(info)), encoding="utf-8")
+        file.write_text(ffmetadata(tags, chapters), encoding="utf-8")
         return Extras(tags=file, cover=cover)
 
     def _transcript(self, ydl: Downloader, info: dict[str, Any]) -> dict[str, Any]:
@@ -245,59 +247,19 @@ def _with_language(spec: JobSpec) -> Selection:
     return Selection(media_type=MediaType(media_type), format=form, quality=quality, language=spec.language)
 
 
-def _file(path: Path, selection: Selection, max_bytes: int) -> dict[str, Any]:
+def _file(path: Path, selection: Selection, max_bytes: int, running: RunningDigest | None = None) -> dict[str, Any]:
     size = path.stat().st_size
     if size == 0:
         raise JobFailed("truncated", "an empty file")
     if size > max_bytes:
         raise JobFailed("too_large", f"{size} bytes after converting")
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if running is not None:
+        digest = running.of(path)
+    else:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {"name": path.name, "kind": selection.media_type, "extension": selection.format, "size": size, "sha256": digest}
 
 
 def _extension(text: Any) -> str:
     return text if isinstance(text, str) and _EXTENSION.fullmatch(text) else "bin"
-
-
-def _clean(text: Any) -> str:
-    # Written in UTF-8 later: a lone surrogate must not get that far.
-    return _UNSEEN.sub(" ", str(text)).encode("utf-8", "replace").decode("utf-8").strip()[:_MAX_TEXT]
-
-
-def _title(info: Mapping[str, Any]) -> str:
-    return _clean(info.get("track") or info.get("title") or "") or _clean(info.get("id") or "") or "media"
-
-
-def _artist(info: Mapping[str, Any]) -> str | None:
-    for key in ("artists", "artist", "creators", "creator", "channel", "uploader"):
-        value = info.get(key)
-        text = _clean(", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value or "")
-        if text:
-            return text
-    return None
-
-
-def _tags(info: Mapping[str, Any]) -> dict[str, str]:
-    day = str(info.get("release_date") or info.get("upload_date") or "")
-    try:
-        source = MediaUrl.parse(str(info.get("webpage_url") or "")).shown
-    except InvalidUrl:
-        source = ""
-    return {
-        "title": _title(info),
-        "artist": _artist(info) or "",
-        "album": _clean(info.get("album") or ""),
-        "date": f"{day[:4]}-{day[4:6]}-{day[6:]}" if re.fullmatch(r"\d{8}", day) else "",
-        "comment": source,
-        "purl": source,
-    }
-
-
-def _chapters(info: Mapping[str, Any]) -> list[tuple[float, float, str]]:
-    found = []
-    for chapter in info.get("chapters") or ():
-        start, end = chapter.get("start_time") or 0, chapter.get("end_time") or info.get("duration")
-        if end is not None and end > start:
-            found.append((float(start), float(end), _clean(chapter.get("title") or "")))
-    return found

@@ -1,12 +1,13 @@
 """The zygote: a process with yt-dlp loaded and warm that forks workers in milliseconds. Run as `python -m scraper.zygote FD PARENT`.
 
-It stays single-threaded, holds one socket (to the service) and opens no address of a user. First comes a line with the `Equipment`; after that
-each byte with a descriptor asks for a process that talks over that descriptor: `w` a worker, `p` the filtering proxy. The answer is
-one line with its process id.
+It stays single-threaded, holds one socket (to the service) and opens no address of a user. First comes a line with the `Equipment`;
+after that each byte with a descriptor asks for a process that talks over that descriptor: `w` a worker, `p` the filtering proxy. The
+answer is one line with its process id.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -61,10 +62,8 @@ def _serve(control: socket.socket, equipment: Equipment) -> NoReturn:
                 serve(connection, equipment.policy, own)
             work(connection, workshop, own)
         os.close(descriptors[0])
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.setpgid(child, child)  # here and in the child: whoever is first, the group exists when its id is known
-        except ProcessLookupError:
-            pass
         _tell(control, {"pid": child})
 
 

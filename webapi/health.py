@@ -55,8 +55,8 @@ class HealthEndpoints:
         Touches nothing but memory: 200 when ready, 503 while starting or stopping.
         """
         if self._state.is_ready:
-            return Reply({"status": "ok"})
-        return Reply({"status": self._state.state.value}, status=503, headers=_RETRY)
+            return Reply(SimpleHealth(status="ok"))
+        return Reply(SimpleHealth(status="stopping" if self._state.is_stopping else "starting"), status=503, headers=_RETRY)
 
     async def health(self, caller: Caller) -> Reply:
         """How each part of the service is.

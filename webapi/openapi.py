@@ -13,7 +13,7 @@ from pydantic import Field, TypeAdapter
 from service.errors import MagpieError
 from webapi.auth import CallerKind
 from webapi.contract import ALLOWED, Api, Endpoint
-from webapi.parameters import JSON, BodyPart, Value
+from webapi.parameters import FORM, JSON, MULTIPART, BodyPart, Value
 from webapi.problems import NOT_AUTHENTICATED, status_of
 
 Schema = dict[str, Any]
@@ -123,7 +123,9 @@ def _request_body(schemas: _Schemas, endpoint: Endpoint, body: BodyPart) -> Sche
         schema = {"type": "object", "properties": fields, "required": [value.name for value in body.values if value.required]}
         if body.only_known:
             schema["additionalProperties"] = False
-    return {"required": body.required, "content": {media_type: {"schema": schema} for media_type in body.accepts}}
+    # A form may come as multipart too, but nobody needs to know two ways.
+    shown = [media_type for media_type in body.accepts if media_type != MULTIPART or FORM not in body.accepts]
+    return {"required": body.required, "content": {media_type: {"schema": schema} for media_type in shown}}
 
 
 def _without_null(schema: Schema) -> Schema:
@@ -174,6 +176,8 @@ def _failures(endpoint: Endpoint) -> Iterable[tuple[int, str]]:
         yield 401, NOT_AUTHENTICATED
     if endpoint.access.signed:
         yield 403, "The signature is wrong or too old"
+    if "{" in endpoint.path:
+        yield 404, "There is nothing of that name"
     if endpoint.body:
         yield 400, "The body cannot be read"
         yield 413, "The body is too large"

@@ -11,10 +11,10 @@ from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origi
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
-from pydantic import BaseModel, ConfigDict, Field, InstanceOf, TypeAdapter, ValidationError, WithJsonSchema, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, TypeAdapter, ValidationError, WithJsonSchema, create_model
 from pydantic_core import from_json
 
-from webapi.problems import FieldError, invalid, malformed, unsupported_media_type
+from webapi.problems import FieldError, invalid, malformed, not_found, unsupported_media_type
 
 JSON, FORM, MULTIPART = "application/json", "application/x-www-form-urlencoded", "multipart/form-data"
 
@@ -89,6 +89,16 @@ def upload_hint() -> Any:
     return Annotated[InstanceOf[Upload], WithJsonSchema({"type": "string", "contentMediaType": "application/octet-stream"})]
 
 
+def _no_bool(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("a number is wanted, not true or false")  # noqa: TRY004 - what pydantic expects of a validator
+    return value
+
+
+Integer = Annotated[int, BeforeValidator(_no_bool)]
+"""A whole number in a body. A plain `int` takes `true` for 1, which its JSON schema forbids."""
+
+
 # --- parts: all values of one place ---------------------------------------------------------------------------------
 
 
@@ -115,7 +125,10 @@ class Part:
 
     async def read(self, request: web.Request) -> dict[str, Any]:
         """The arguments. Raises `pydantic.ValidationError`, `Refused`."""
-        return _arguments(self.model.model_validate(_without_nul(self._given(request), self.where)))
+        given = self._given(request)
+        if self.where == "path" and any("\0" in value for value in given.values()):
+            raise not_found()
+        return _arguments(self.model.model_validate(_without_nul(given, self.where)))
 
     def _given(self, request: web.Request) -> dict[str, Any]:
         match self.where:

@@ -93,6 +93,10 @@ def refused_by_access(status: int) -> Refused:
     return Refused(Problem(status=status, code=_slug(status), detail=HTTPStatus(status).phrase))
 
 
+def not_found() -> Refused:
+    return refused_by_access(404)
+
+
 def not_ready(state: str) -> Refused:
     """503 while the service starts or stops."""
     return Refused(Problem(status=503, code=state, detail=f"Magpie is {state}; try again in a moment.", headers=_retry(_RETRY_UNAVAILABLE)))

@@ -33,6 +33,9 @@ SECURITY_HEADERS: Final = {
 }
 """On every answer, unless the endpoint sets its own."""
 
+REQUEST_ID: Final = web.RequestKey("request_id", str)
+"""Where a request keeps its number, which is in its log lines and in the header `X-Request-ID`."""
+
 _UNKNOWN_CALLER: Final = Caller(kind=CallerKind.ANONYMOUS, account_id=None, address="")
 
 
@@ -87,7 +90,7 @@ async def _finish_headers(request: web.Request, response: web.StreamResponse) ->
     headers = response.headers
     for name, value in SECURITY_HEADERS.items():
         headers.setdefault(name, value)
-    headers["X-Request-ID"] = request["request_id"]
+    headers["X-Request-ID"] = request[REQUEST_ID]
     headers["Server"] = "magpie"
 
 
@@ -102,7 +105,7 @@ class _Errors:
 
         @web.middleware
         async def middleware(request: web.Request, handler: Callable[[web.Request], Awaitable[Any]]) -> web.StreamResponse:
-            request["request_id"] = secrets.token_hex(8)
+            request[REQUEST_ID] = secrets.token_hex(8)
             try:
                 return await handler(request)  # type: ignore[no-any-return] # aiohttp's own type says so
             except (ConnectionError, web.HTTPRedirection):
@@ -115,7 +118,7 @@ class _Errors:
     def _answer(self, request: web.Request, error: Exception) -> web.Response:
         problem = problem_of(error)
         if problem is None or request.writer.output_size > 0:
-            log.error("request failed", exc_info=error, extra={"request_id": request["request_id"], "route": _route(request)})
+            log.error("request failed", exc_info=error, extra={"request_id": request[REQUEST_ID], "route": _route(request)})
         if request.writer.output_size > 0:
             # The answer is under way: a second one would end up inside it. The only honest thing left is to break off.
             raise ConnectionResetError("the answer broke off")
@@ -141,7 +144,7 @@ class AccessLog(AbstractAccessLogger):
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
         path = request.raw_path.partition("?")[0].encode("ascii", "backslashreplace").decode()
-        request_id = request.get("request_id", "-")
+        request_id = request.get(REQUEST_ID, "-")
         line = "%s %s %s", request.method, path, response.status
         self.logger.info(*line, extra={"request_id": request_id, "status": response.status, "seconds": round(time, 4)})
 

@@ -17,14 +17,20 @@ from service.errors import Conflict, InvalidSelection, LimitReached, NotFound, U
 from service.health import ServiceState, Stage
 from webapi.auth import Authenticator, Caller, Identifies, local_trust
 from webapi.contract import ALLOWED, EVERYBODY, TRUSTED, Access, Api, Content, Reply
-from webapi.parameters import FORM, JSON, Body, Cookie, File, Form, Header, Query, Raw, Upload
+from webapi.parameters import FORM, JSON, Body, Cookie, File, Form, Header, Integer, Query, Raw, Upload
 from webapi.problems import ErrorShape, Problem
 from webapi.server import LOOPBACK, HttpServer, build_app
 
 
 class Bird(BaseModel):
     name: str = Field(min_length=1, max_length=20)
-    wings: int = Field(default=2, ge=0, le=4)
+    wings: Integer = Field(default=2, ge=0, le=4)
+    song: list[str] = []
+
+
+class Flock(BaseModel):
+    name: str
+    wings: int = 2
     song: list[str] = []
 
 
@@ -59,7 +65,7 @@ class NoSuchBird(NotFound):
     code = "no_such_bird"
 
 
-class Broken(Exception):
+class BrokenError(Exception):
     """With a secret in it: /home/somebody/secret.db."""
 
 
@@ -73,7 +79,7 @@ def toy_api() -> Api:
 
 def _add_birds(api: Api) -> None:
     @api.route("GET", "/birds/{bird_id}", access=TRUSTED, faults=[NoSuchBird], tags=["Birds"])
-    async def get_bird(
+    async def get_bird(  # noqa: PLR0917 - called by name
         bird_id: Annotated[int, Field(ge=1, le=2**31)],
         caller: Caller,
         shout: bool = False,  # noqa: FBT001, FBT002 - a query parameter
@@ -110,7 +116,7 @@ def _add_birds(api: Api) -> None:
         await response.prepare(request)
         await response.write(b"half of ")
         if "break" in request.query:
-            raise Broken
+            raise BrokenError
         await response.write(b"it all")
         return response
 
@@ -125,7 +131,7 @@ def _add_forms(api: Api) -> None:
         return Shown(name=name, size=wings or 0)
 
     @api.route("PUT", "/either", access=TRUSTED, tags=["Forms"])
-    async def send_either(body: Annotated[Bird, Body(accepts=(JSON, FORM))]) -> Bird:
+    async def send_either(body: Annotated[Flock, Body(accepts=(JSON, FORM))]) -> Flock:
         return body
 
     @api.route("PATCH", "/optional", access=TRUSTED)
@@ -139,7 +145,7 @@ def _add_forms(api: Api) -> None:
         except (ValueError, RecursionError):
             raise InvalidSelection("body", "Invalid JSON in request body") from None
         if wanted == "crash":
-            raise Broken
+            raise BrokenError
         return Shown(name=type(bird).__name__, size=len(body))
 
 
@@ -155,7 +161,7 @@ def _add_failures(api: Api) -> None:
         "busy": Unavailable(),
         "selection": InvalidSelection("format", "format must be one of: mp3"),
         "moved": web.HTTPSeeOther("/hello"),
-        "crash": Broken(),
+        "crash": BrokenError(),
     }
 
     @api.route("GET", "/fail/{how}", access=EVERYBODY, faults=[Conflict, LimitReached, NoSuchBird, InvalidSelection], answers={303: None})
