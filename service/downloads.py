@@ -81,8 +81,11 @@ class Downloads:
         """
         if promise and (known := await self._promised(promise)):
             return known, False
-        await self._fetcher.check_address(order.url)
         job, folder = self._job(order)
+        async with self._database.read() as transaction:
+            is_stored = bool(await Run(self._parts, job).stored_without_asking(transaction))
+        if not is_stored:
+            await self._fetcher.check_address(order.url)
         try:
             async with self._database.write() as transaction:
                 twin = await self._accept(transaction, order, job, folder, promise)

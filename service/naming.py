@@ -12,14 +12,14 @@ _SPACES = re.compile(r"\s+")
 
 
 def safe_name(title: str, extension: str) -> str:
-    """`title.extension` without separators, control and direction characters, reserved names or leading dots.
+    """`title.extension` without separators, control and direction characters, reserved names or leading dots and dashes.
 
     At most 180 bytes in UTF-8, cut between characters. A title of which nothing is left gives `media`.
     """
     text = unicodedata.normalize("NFC", title.encode("utf-8", "ignore").decode())
     text = _SPACES.sub(" ", text)
     text = "".join(c for c in text if unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Co", "Cn"} or c == "\u200d")
-    text = _SPACES.sub(" ", _FORBIDDEN.sub("_", text)).strip(" ._")
+    text = _SPACES.sub(" ", _FORBIDDEN.sub("_", text)).lstrip(" ._-").rstrip(" ._")
     if not text or _RESERVED.match(text):
         text = f"media {text}".strip()
     suffix = f".{extension}"

@@ -83,6 +83,7 @@ class Run:
     def __init__(self, parts: RunParts, job: Job) -> None:
         self._parts, self.job = parts, job
         self._key: MediaKey | None = None
+        self._ignores_store = False
         self._last_progress = float("-inf")
 
     async def work(self) -> None:
@@ -200,11 +201,11 @@ class Run:
         )
         self._key = key
         await self._change(lambda job: job.identified(found.title, found.artist))
-        async with self._parts.database.read() as transaction:
-            stored = await transaction.media_files.under(key)
-        if stored and self._may_serve(stored) and await self._show(stored):
-            return False
-        return await self._claim(key)
+        stored = await self._claim(key)
+        if stored and not await self._show(stored):
+            self._ignores_store = True  # its bytes are gone
+            stored = await self._claim(key)
+        return not stored and self.job.status is JobStatus.PROCESSING
 
     def _check(self, found: Identified) -> None:
         policy = self._parts.policy
@@ -216,23 +217,32 @@ class Run:
             if found.size > self._parts.media.free_bytes() - policy.min_free_disk:
                 raise NoSpace
 
-    async def _claim(self, key: MediaKey) -> bool:
-        """Become the holder of this key's fetch; when a live job holds it, wait for that one instead."""
+    async def _claim(self, key: MediaKey) -> list[MediaFile]:
+        """Become the holder of this key's fetch; when a live job holds it, wait for that one instead.
+
+        Returns what was stored meanwhile: then there is nothing to hold. Looked at after the claim, so that nobody can
+        have finished in between.
+        """
         async with self._parts.database.write() as transaction:
             mine = Fetch(id=self._parts.ids.new(), key=key, holder=self.job.id, created_at=self._parts.clock.now())
             fetch = await transaction.fetches.claim(mine)
+            stored = [] if self._ignores_store else await transaction.media_files.under(key)
+            if stored and self._may_serve(stored):
+                if fetch.holder == self.job.id:
+                    await endings.release_fetch(transaction, self.job)
+                return stored
             if fetch.holder == self.job.id:
-                return True
+                return []
             holder = await transaction.jobs.get(fetch.holder)
             if holder is None or not holder.status.is_live:
                 await transaction.fetches.hand_over(fetch.id, self.job.id)
-                return True
+                return []
             waiting = self.job.waiting(str(fetch.id))
             if not await transaction.jobs.save(waiting, if_seq=self.job.seq):
                 raise Superseded
         self.job = waiting
         self._parts.events.publish(waiting)
-        return False
+        return []
 
     async def progressed(self, progress: Progress) -> None:
         await self._move(progress, at_once=progress.phase is not self.job.progress.phase)

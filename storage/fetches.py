@@ -23,16 +23,20 @@ class SqlFetches:
         self._connection = connection
 
     async def claim(self, fetch: Fetch) -> Fetch:
-        await self._connection.execute(
-            insert(self._connection, fetches)
-            .values(id=fetch.id, holder=fetch.holder, created_at=fetch.created_at, **key_columns(fetch.key))
-            .on_conflict_do_nothing()
-        )
-        rows = await self._many(sa.select(fetches).where(*under(fetches, fetch.key)))
-        return rows[0]
+        """The row stays locked until the transaction ends, so that whoever then waits for it is seen by whoever ends it."""
+        while True:
+            await self._connection.execute(
+                insert(self._connection, fetches)
+                .values(id=fetch.id, holder=fetch.holder, created_at=fetch.created_at, **key_columns(fetch.key))
+                .on_conflict_do_nothing()
+            )
+            rows = await self._many(sa.select(fetches).where(*under(fetches, fetch.key)).with_for_update())
+            if rows:  # else its holder ended it between the two statements: the place is free
+                return rows[0]
 
     async def of_holder(self, job_id: UUID) -> Fetch | None:
-        rows = await self._many(sa.select(fetches).where(fetches.c.holder == job_id))
+        """The row stays locked until the transaction ends."""
+        rows = await self._many(sa.select(fetches).where(fetches.c.holder == job_id).with_for_update())
         return rows[0] if rows else None
 
     async def hand_over(self, fetch_id: UUID, holder: UUID) -> None:

@@ -24,8 +24,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from service.errors import MagpieError
 from webapi.auth import Caller, CallerKind
-from webapi.parameters import BodyPart, Part, field_errors, parts_of
+from webapi.parameters import BodyPart, Part, field_errors
 from webapi.problems import PROBLEMS, ErrorShape, FieldError, Refused, invalid
+from webapi.signatures import parts_of
 
 Handler = Callable[..., Awaitable[Any]]
 H = TypeVar("H", bound=Handler)

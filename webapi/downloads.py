@@ -46,7 +46,7 @@ MAX_USERNAME = 64
 class AutoDownloadRequest(BaseModel):
     """What to download. Only `url` is required."""
 
-    url: str = Field(description="The address of a video")
+    url: str = Field(min_length=1, description="The address of a video", json_schema_extra={"format": "uri"})
     quality: Literal["best", "worst", "128k", "192k", "320k", "2160", "1440", "1080", "720", "480", "360"] = "best"
     format: Literal["mp3", "wav", "flac", "m4a", "opus", "mp4", "webm", "mkv"] | None = Field(
         None, description="mp3 for audio, mp4 for video"

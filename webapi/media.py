@@ -162,7 +162,10 @@ async def _send_local(
         transport = request.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client has gone")
-        await asyncio.get_running_loop().sendfile(transport, file, part.start, part.length)
+        sent = await asyncio.get_running_loop().sendfile(transport, file, part.start, part.length)
+        if sent != part.length:
+            log.error("a stored file shrank while it was sent", extra={"media": media.id})
+            raise ConnectionResetError("the answer broke off")
     await response.write_eof()
     return response
 
@@ -172,6 +175,8 @@ def _headers(shown: JobFile) -> dict[str, str]:
         "Content-Type": _TYPES.get(shown.media.extension.lower().lstrip("."), "application/octet-stream"),
         "Content-Disposition": attachment(shown.name),
         "Content-Security-Policy": "sandbox; default-src 'none'",
+        # A player on another site may play what it holds a link to.
+        "Cross-Origin-Resource-Policy": "cross-origin",
         "ETag": f'"{shown.media.sha256}"',
         "Accept-Ranges": "bytes",
         "Cache-Control": "private",

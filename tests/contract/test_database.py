@@ -279,3 +279,37 @@ async def test_a_session_is_closed_once(with_session: SqlDatabase, clock: FakeCl
     assert session is not None
     assert session.closed_at == clock.now()
     assert JobStatus.PENDING.is_live
+
+
+async def test_who_comes_to_wait_while_the_fetch_ends_is_not_forgotten(with_session: SqlDatabase, clock: FakeClock) -> None:
+    """On PostgreSQL the two transactions overlap: the row's lock puts them in order. SQLite has one writer anyway."""
+    holder, late = (a_job(clock, number, url=f"https://example.com/{number}") for number in (1, 2))
+    fetch = Fetch(id=UUID(int=50), key=KEY, holder=holder.id, created_at=clock.now())
+    async with with_session.write() as transaction:
+        for job in (holder, late):
+            await transaction.jobs.add(job)
+        await transaction.fetches.claim(fetch)
+    claimed, may_commit = asyncio.Event(), asyncio.Event()
+
+    async def come_late() -> None:
+        async with with_session.write() as transaction:
+            found = await transaction.fetches.claim(replace(fetch, id=UUID(int=51), holder=late.id))
+            claimed.set()
+            await may_commit.wait()
+            await transaction.jobs.save(late.waiting(str(found.id)), if_seq=late.seq)
+
+    async def end() -> list[Job]:
+        async with with_session.write() as transaction:
+            held = await transaction.fetches.of_holder(holder.id)
+            assert held is not None
+            waiting = await transaction.jobs.waiting_for(str(held.id))
+            await transaction.fetches.end(held.id)
+            return waiting
+
+    coming = asyncio.create_task(come_late())
+    await claimed.wait()
+    ending = asyncio.create_task(end())
+    await asyncio.sleep(0.2)
+    may_commit.set()
+    await coming
+    assert [job.id for job in await ending] == [late.id]

@@ -252,6 +252,8 @@ async def test_an_endpoint_with_its_own_errors_has_them_for_every_failure(site: 
     assert await own(site.http.post("/own", data=b"1", headers=JSON | {"Via": "1.1 proxy"})) == 401
     assert await own(site.http.post("/own", data=b"gz", headers=JSON | {"Content-Encoding": "gzip"})) == 400
     assert await own(site.http.get("/own/")) == 405
+    assert await own(site.http.get("/own/one")) == 400
+    assert await own(site.http.get("/own/%00")) == 400
 
 
 async def test_a_raw_body_arrives_as_it_was_sent(site: Site) -> None:

@@ -138,6 +138,10 @@ def _add_forms(api: Api) -> None:
     async def send_optional(body: Bird | None = None) -> Shown:
         return Shown(name=body.name if body else "nobody", size=0)
 
+    @api.route("GET", "/own/{name}", access=TRUSTED, errors=OwnErrors())
+    async def get_own(name: str) -> Shown:
+        raise NoSuchBird(f"There is no {name}")
+
     @api.route("POST", "/own", access=TRUSTED, errors=OwnErrors(), max_size=20_000)
     async def send_raw(body: Annotated[bytes, Raw(Bird)], wanted: Annotated[str | None, Query()] = None) -> Shown:
         try:
