@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -47,9 +48,7 @@ def default_extractors(options: Mapping[str, Any]) -> Extractors:
 class Downloader(YoutubeDL):  # type: ignore[misc] # yt-dlp is not typed
     """For one job. `ask_proxy` returns where the filtering proxy listens: called only when ffmpeg is to fetch something itself."""
 
-    def __init__(
-        self, options: Mapping[str, Any], extractors: Extractors, guard: Guard, ask_proxy: Callable[[], tuple[str, int]]
-    ) -> None:
+    def __init__(self, options: Mapping[str, Any], extractors: Extractors, guard: Guard, ask_proxy: Callable[[], tuple[str, int]]) -> None:
         super().__init__({**options, "logger": _Silent()}, auto_init=False)
         self._ies = dict(extractors)
         self.guard = guard
@@ -60,6 +59,7 @@ class Downloader(YoutubeDL):  # type: ignore[misc] # yt-dlp is not typed
         """Headers of what was asked for, by address: a length seen while looking is a size known before the download."""
         self.last_answer: Response | None = None
         self.digests: dict[str, RunningDigest] = {}
+        self._open: weakref.WeakSet[Response] = weakref.WeakSet()
 
     def urlopen(self, req: Request | str) -> Response:
         address = req if isinstance(req, str) else req.url
@@ -77,10 +77,17 @@ class Downloader(YoutubeDL):  # type: ignore[misc] # yt-dlp is not typed
                     raise
                 time.sleep(wait)
             else:
+                self._open.add(response)
                 self.answers[address] = response.headers
                 self.answers[response.url] = response.headers
                 return response
         raise AssertionError("unreachable")
+
+    def close(self) -> None:
+        """Also what was left half read: the worker lives on, and so would the connection."""
+        for response in list(self._open):
+            response.close()
+        super().close()
 
     def _wait(self, failure: HTTPError | TransportError, attempt: int) -> float | None:
         """Seconds until another try makes sense, or None. yt-dlp itself does not try a page again."""
@@ -147,4 +154,3 @@ def install_downloaders() -> None:
             ydl.guard.through_proxy(None)
 
     FFmpegFD._call_downloader = through_proxy  # noqa: SLF001 - where ffmpeg is started
-

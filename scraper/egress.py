@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
@@ -80,7 +80,7 @@ class EgressPolicy:
         return {"allow": list(self.allow), "blocked_hosts": sorted(self.blocked_hosts), "own_ports": sorted(self.own_ports)}
 
     @classmethod
-    def from_wire(cls, wire: dict[str, Iterable[str] | Iterable[int]]) -> Self:
+    def from_wire(cls, wire: Mapping[str, Iterable[str] | Iterable[int]]) -> Self:
         return cls(
             allow=tuple(str(item) for item in wire["allow"]),
             blocked_hosts=frozenset(str(host) for host in wire["blocked_hosts"]),

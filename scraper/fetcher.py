@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import logging
 import shutil
@@ -12,8 +13,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from scraper.forks import ProcessGone, Worker
 from scraper.wire import JobSpec
-from scraper.workers import ProcessGone, ScraperConfig, Worker, WorkerPool
+from scraper.workers import Proxy, ScraperConfig, WorkerPool
 from service.errors import AddressNotAllowed, FetchAddressRefused, TimeLimit, WorkerDied, fetch_failure
 from service.media_url import MediaUrl
 from service.model import MediaType, Phase, Progress, Validators
@@ -46,10 +48,10 @@ class YtDlpFetcher:
         self._refuse_literal(request.url)
         fetched = None
         try:
-            async with self.pool.worker(request.trust_class) as worker:
-                async with asyncio.timeout(request.bounds.max_time.total_seconds()):
+            async with self.pool.worker(request.trust_class) as worker:  # noqa: SIM117 - waiting for a free worker takes none of the job's time
+                async with asyncio.timeout(request.bounds.max_time.total_seconds()), contextlib.AsyncExitStack() as proxies:
                     await worker.send(_spec(request).to_message())
-                    answer = await self._conversation(worker, watcher)
+                    answer = await self._conversation(worker, watcher, proxies)
             fetched = _fetched(request, answer)
         except ProcessGone as gone:
             raise WorkerDied from gone
@@ -87,7 +89,9 @@ class YtDlpFetcher:
         if not all(self._policy.permits(str(entry[4][0]), port) for entry in found):
             raise AddressNotAllowed
 
-    async def _conversation(self, worker: Worker, watcher: FetchWatcher) -> dict[str, Any]:
+    async def _conversation(self, worker: Worker, watcher: FetchWatcher, proxies: contextlib.AsyncExitStack) -> dict[str, Any]:
+        """Until the worker's last word, which is returned."""
+        proxy: Proxy | None = None
         while True:
             message = await worker.receive()
             match message["event"]:
@@ -97,7 +101,12 @@ class YtDlpFetcher:
                 case "progress":
                     await watcher.progressed(_progress(message))
                 case "need_proxy":
-                    await worker.send({"proxy": await self.pool.proxy_port()})
+                    if proxy is None:
+                        proxy = await proxies.enter_async_context(self.pool.proxy())
+                    await worker.send({"proxy": proxy.port})
+                case "failed" if proxy is not None and await proxy.has_refused():
+                    # ffmpeg tells only that it got no answer; why is known to the proxy.
+                    return {**message, "code": FetchAddressRefused.code}
                 case _:
                     return message
 

@@ -1,7 +1,8 @@
 """The filtering forward proxy: the only way out for programs that open their own connections (ffmpeg).
 
 It resolves a name once, checks every address that it gets, and connects to the address that it checked: a name that changes its answer
-gains nothing. HTTP by absolute addresses and CONNECT, nothing else. A process of its own, forked from the zygote.
+gains nothing. HTTP by absolute addresses and CONNECT, nothing else. A process of its own, forked from the zygote, for each job that needs
+one.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class FilteringProxy:
 
     def __init__(self, policy: EgressPolicy) -> None:
         self._policy = policy
+        self.has_refused = False
 
     async def start(self) -> asyncio.Server:
         """Listen on a free loopback port."""
@@ -50,6 +52,7 @@ class FilteringProxy:
             try:
                 upstream, opening = await self._opened(reader)
             except _Refused:
+                self.has_refused = True
                 await _say(writer, "403 Forbidden")
             except (_Malformed, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
                 await _say(writer, "400 Bad Request")
@@ -125,7 +128,9 @@ async def _say(writer: asyncio.StreamWriter, status: str) -> None:
 
 
 def serve(connection: socket.socket, policy: EgressPolicy, parent: int) -> NoReturn:
-    """The body of the forked process: says its port over `connection`, ends when the other side closes it."""
+    """The body of the forked process: says its port over `connection`, then at every line whether it has refused anything so far;
+    ends when the other side closes it.
+    """
     os.setpgid(0, 0)
     process.die_with_parent(parent)
     process.limit()
@@ -133,12 +138,13 @@ def serve(connection: socket.socket, policy: EgressPolicy, parent: int) -> NoRet
         signal.signal(number, signal.SIG_DFL)
 
     async def run() -> None:
-        server = await FilteringProxy(policy).start()
-        connection.sendall(encoded({"proxy": server.sockets[0].getsockname()[1]}))
-        connection.setblocking(False)  # noqa: FBT003 - the library's signature
-        async with server:
-            await asyncio.get_running_loop().sock_recv(connection, 1)
-            os._exit(0)
+        proxy = FilteringProxy(policy)
+        server = await proxy.start()
+        reader, writer = await asyncio.open_connection(sock=connection)
+        writer.write(encoded({"proxy": server.sockets[0].getsockname()[1]}))
+        while await reader.readline():
+            writer.write(encoded({"refused": proxy.has_refused}))
+        os._exit(0)
 
     asyncio.run(run())
     os._exit(0)

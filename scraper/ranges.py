@@ -173,9 +173,7 @@ class RangesFD(HttpFD):  # type: ignore[misc] # yt-dlp is not typed
         self._report(filename, info, transfer, began, "finished")
         return True
 
-    def _watch(
-        self, transfer: _Transfer, threads: list[threading.Thread], *, add: Callable[[], bool], report: Callable[[], None]
-    ) -> None:
+    def _watch(self, transfer: _Transfer, threads: list[threading.Thread], *, add: Callable[[], bool], report: Callable[[], None]) -> None:
         """Report, and add connections while it helps: 1, 4, 8. Raises what the progress hooks raise: the bounds."""
         before, best, then = 0, 0.0, time.monotonic()
         while any(thread.is_alive() for thread in threads):

@@ -13,8 +13,8 @@ from scraper.failures import JobFailed, cause_of
 from scraper.wire import JobSpec, Line
 from scraper.ytdlp import Job, Workshop, validators_of
 
-_SLACK = 16 * 1024 * 1024
-"""Beyond the size bound: a container's own bytes, and what is read before a meter says stop."""
+_SLACK = 1024 * 1024
+"""Beyond the size bound: so that the meter, which knows better what to say, is first to stop a download."""
 
 
 class _Talk:
@@ -81,4 +81,3 @@ def _fetch(spec: JobSpec, workshop: Workshop, line: Line) -> dict[str, Any]:
         # Something swallowed it. What asked for such an address is not to be trusted to be whole.
         raise JobFailed("address_not_allowed", workshop.guard.refused_address)
     return {"event": "stopped"} if result is None else {"event": "done", **result}
-

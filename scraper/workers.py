@@ -32,6 +32,19 @@ class ScraperConfig:
     idle_seconds: float = 60.0
 
 
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """The filtering proxy of one job, on `port` of 127.0.0.1."""
+
+    process: Worker
+    port: int
+
+    async def has_refused(self) -> bool:
+        """Whether anything that it was asked for led to an address that may not be reached. Raises `ProcessGone`."""
+        await self.process.send({})
+        return bool((await self.process.receive())["refused"])
+
+
 class WorkerPool:
     """`start`, then `worker(trust_class)` as often as wanted, then `stop`. At most `width` workers exist."""
 
@@ -44,8 +57,7 @@ class WorkerPool:
         self._idle: dict[Worker, asyncio.TimerHandle] = {}
         self._busy: set[Worker] = set()
         self._leaving: set[asyncio.Task[None]] = set()
-        self._proxy: tuple[Worker, int] | None = None
-        self._proxy_lock = asyncio.Lock()
+        self._proxies: set[Worker] = set()
         self._stopping = False
 
     async def start(self) -> None:
@@ -67,17 +79,16 @@ class WorkerPool:
             await asyncio.gather(self._keeper, return_exceptions=True)
         for timer in self._idle.values():
             timer.cancel()
-        workers = [*self._idle, *self._busy, *([self._proxy[0]] if self._proxy else [])]
+        workers = [*self._idle, *self._busy, *self._proxies]
         self._idle.clear()
         await asyncio.gather(*(worker.gone() for worker in workers), *self._leaving)
         if self._zygote is not None:
             await self._zygote.stop()
 
     def pids(self) -> list[int]:
-        """The zygote, the proxy and the workers that exist now."""
+        """The zygote, and the workers and proxies that exist now."""
         found = [] if self._zygote is None else [self._zygote.process.pid]
-        found += [self._proxy[0].pid] if self._proxy else []
-        return [*found, *(worker.pid for worker in (*self._idle, *self._busy))]
+        return [*found, *(worker.pid for worker in (*self._idle, *self._busy, *self._proxies))]
 
     @contextlib.asynccontextmanager
     async def worker(self, trust_class: str) -> AsyncIterator[Worker]:
@@ -98,19 +109,17 @@ class WorkerPool:
             finally:
                 self._busy.discard(worker)
 
-    async def proxy_port(self) -> int:
-        """Where the filtering proxy listens; it is started when first needed. Raises `ProcessGone`."""
-        async with self._proxy_lock:
-            if self._proxy is not None and not self._proxy[0].is_gone:
-                return self._proxy[1]
-            process = await self._forked(b"p")
-            try:
-                port = int((await process.receive())["proxy"])
-            except BaseException:
-                process.kill()
-                raise
-            self._proxy = (process, port)
-            return port
+    @contextlib.asynccontextmanager
+    async def proxy(self) -> AsyncIterator[Proxy]:
+        """A filtering proxy for one job. It ends with the body. Raises `ProcessGone`."""
+        process = await self._forked(b"p")
+        self._proxies.add(process)
+        try:
+            yield Proxy(process, int((await process.receive())["proxy"]))
+        finally:
+            process.kill()
+            await asyncio.shield(self._leave(process))
+            self._proxies.discard(process)
 
     # --- workers -------------------------------------------------------------------------------------------------
 
