@@ -5,13 +5,18 @@ from __future__ import annotations
 import hashlib
 import itertools
 from pathlib import Path
+from typing import cast
 
 import pytest
 from yt_dlp import YoutubeDL
 
 from scraper.digest import RunningDigest
+from scraper.downloader import Downloader
+from scraper.egress import EgressPolicy
 from scraper.failures import JobFailed
 from scraper.finish import chapters_as_tags, ffmetadata, fits_already
+from scraper.guard import Guard, Refused
+from scraper.manifests import look_at_manifest
 from scraper.meter import Meter
 from scraper.mp4 import Mp4Truncated, read_mp4
 from scraper.options import ytdlp_options
@@ -154,3 +159,34 @@ def test_a_system_ffmpeg_that_does_not_run_is_passed_over(tmp_path: Path) -> Non
     assert find_ffmpeg(str(tmp_path)) != broken
     (broken).write_text("#!/bin/echo\n")
     assert find_ffmpeg(str(tmp_path)) == broken
+
+
+def playlist(*lines: str) -> dict[str, str]:
+    return {"url": "https://x.example/a/index.m3u8", "hls_media_playlist_data": "\n".join(["#EXTM3U", *lines])}
+
+
+class Looking:
+    """As much of a downloader as a playlist that is there already needs."""
+
+    guard = Guard(EgressPolicy(), None, None)
+
+
+def look(*lines: str) -> float | None:
+    return look_at_manifest(cast("Downloader", Looking()), playlist(*lines), {})
+
+
+def test_a_playlist_with_an_end_says_how_long_it_is() -> None:
+    assert look("#EXTINF:2.5,", "a.ts", "#EXTINF:1,", "b.ts", "#EXT-X-ENDLIST") == 3.5
+
+
+def test_a_playlist_without_an_end_is_live() -> None:
+    with pytest.raises(JobFailed, match="live_stream"):
+        look("#EXTINF:1,", "a.ts")
+
+
+@pytest.mark.parametrize(
+    "line", ["file:///etc/passwd", '#EXT-X-KEY:METHOD=AES-128,URI="file:///etc/passwd"', "ftp://x.example/a.ts", "concat:a|b"]
+)
+def test_a_playlist_that_names_other_than_web_addresses_is_refused(line: str) -> None:
+    with pytest.raises(Refused):
+        look("#EXTINF:1,", line, "#EXT-X-ENDLIST")
