@@ -170,6 +170,6 @@ async def serve(config: Config) -> int:
 
 
 def _welcome(service: Service) -> None:
-    for name in unknown_names(os.environ):
+    for name in unknown_names():
         log.warning("unknown setting %s is ignored", name)
     log.info("Magpie is ready: %s (the API is described at /docs)", service.address)

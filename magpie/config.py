@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from collections.abc import Iterable
 from datetime import timedelta
@@ -182,7 +183,7 @@ def _first_line(wrong: ValidationError) -> str:
     return f"{name}: {error['msg'].removeprefix('Value error, ')}"
 
 
-def unknown_names(environment: Iterable[str]) -> list[str]:
+def unknown_names(environment: Iterable[str] = os.environ) -> list[str]:
     """Variables that look like settings and are none: probably a slip of the pen."""
     known = {f"{PREFIX}{name.upper()}" for name in Config.model_fields}
     return sorted(name for name in environment if name.upper().startswith(PREFIX) and name.upper() not in known)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import socket
 import sys
@@ -45,7 +44,7 @@ async def examine(config: Config) -> list[Finding]:
     """Look at everything; changes nothing but, when it is missing, makes the data directory."""
     tools = await asyncio.to_thread(inventory)
     here = [_python(), *(_tool(tool) for tool in tools), _data_dir(config), _disk(config), _service(config), _port(config)]
-    return here + [_unknown(name) for name in unknown_names(os.environ)]
+    return here + [_unknown(name) for name in unknown_names()]
 
 
 def show(findings: list[Finding]) -> None:

@@ -65,7 +65,9 @@ class WorkerPool:
         for folder in ("cache", "bin", "home"):
             (self.config.state_directory / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
         equipment = await asyncio.to_thread(self._equip)
-        self._keeper = asyncio.create_task(self._keep(equipment, await spawn_zygote(equipment)), name="zygote-keeper")
+        # Known before the task has run: a stop may come first.
+        self._zygote = await spawn_zygote(equipment)
+        self._keeper = asyncio.create_task(self._keep(equipment, self._zygote), name="zygote-keeper")
 
     async def ready(self) -> None:
         """Returns when the zygote is warm."""

@@ -121,16 +121,19 @@ class MediaFilesEndpoint:
             headers["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{shown.media.size}"
         response = web.StreamResponse(status=part.status, headers=headers)
         response.content_length = part.length
-        path = self._media.local_path(shown.media.location)
-        if path is None:
+        if self._media.local_path(shown.path) is None:
             return await self._stream(request, response, shown.media, part)
-        try:
-            file = await asyncio.to_thread(path.open, "rb")
-        except OSError:
-            log.exception("stored file cannot be read", extra={"job_id": str(shown.job_id)})
-            raise MediaNotFound from None
-        with file:
+        with await asyncio.to_thread(self._opened, shown) as file:
             return await _send_local(request, response, file, shown.media, part)
+
+    def _opened(self, shown: JobFile) -> BinaryIO:
+        """The job's own file; should somebody have removed it, the bytes are still where they were first stored."""
+        for place in (shown.path, shown.media.location):
+            path = self._media.local_path(place)
+            if path is not None and path.is_file():
+                return path.open("rb")
+        log.error("stored file is gone", extra={"job_id": str(shown.job_id)})
+        raise MediaNotFound
 
     async def _stream(self, request: web.Request, response: web.StreamResponse, media: MediaFile, part: Slice) -> web.StreamResponse:
         """From a store that has no plain files, piece by piece."""

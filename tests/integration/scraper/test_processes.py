@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from scraper.fetcher import YtDlpFetcher
+from scraper.workers import ScraperConfig
 from service.errors import FetchFailed
 from service.model import Phase, Progress, Selection
 from service.ports import Identified
@@ -283,3 +285,11 @@ async def test_kill_9_of_the_service_leaves_no_process(bench: Bench, tmp_path: P
 
 async def test_another_fetch_after_all_that_still_works(bench: Bench) -> None:
     await bench.fetch(f"{YOUTUBE}zyxwvutsrqp", "audio", "opus")
+
+
+async def test_a_scraper_that_is_stopped_at_once_leaves_no_process(bench: Bench) -> None:
+    fetcher = YtDlpFetcher(ScraperConfig(state_directory=bench.root / "brief"))
+    await fetcher.start()
+    (zygote,) = fetcher.pool.pids()
+    await fetcher.stop()
+    assert not alive(zygote)
