@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 from http import HTTPStatus
@@ -130,9 +131,10 @@ class MediaFilesEndpoint:
         """The job's own file; should somebody have removed it, the bytes are still where they were first stored."""
         for place in (shown.path, shown.media.location):
             path = self._media.local_path(place)
-            if path is not None and path.is_file():
-                return path.open("rb")
-        log.error("stored file is gone", extra={"job_id": str(shown.job_id)})
+            with contextlib.suppress(OSError):
+                if path is not None:
+                    return path.open("rb")
+        log.error("stored file cannot be read", extra={"job_id": str(shown.job_id)})
         raise MediaNotFound
 
     async def _stream(self, request: web.Request, response: web.StreamResponse, media: MediaFile, part: Slice) -> web.StreamResponse:

@@ -65,11 +65,11 @@ def clean_environment(home: Path, **settings: str) -> dict[str, str]:
     }
 
 
-def command(directory: Path, *arguments: str, timeout: float = HANG, **settings: str) -> subprocess.CompletedProcess[str]:
+def command(directory: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     """Run `magpie` with these arguments in the directory, with the settings `magpie run` would have there."""
     return subprocess.run(
         [str(MAGPIE), *arguments], cwd=directory, env=clean_environment(directory, data_dir=str(directory / "data"), **settings),
-        capture_output=True, text=True, timeout=timeout, check=False, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=HANG, check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
 
 
