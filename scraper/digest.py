@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import queue
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 _WAITING = 16
@@ -18,15 +19,20 @@ class RunningDigest:
         self._digest = hashlib.sha256()
         self._fed = 0
         # Bounded: a slow core must not fill the memory.
-        self._blocks: queue.Queue[bytes | None] = queue.Queue(_WAITING)
+        self._blocks: queue.Queue[tuple[memoryview, Callable[[], None]] | None] = queue.Queue(_WAITING)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
-    def feed(self, at: int, block: bytes) -> None:
-        """The block at this place of the file. One that does not follow the last one is left for the end."""
+    def feed(self, at: int, block: memoryview, done: Callable[[], None]) -> None:
+        """The block at this place of the file, which must not change until `done` is called.
+
+        One that does not follow the last one is left for the end.
+        """
         if at == self._fed:
             self._fed += len(block)
-            self._blocks.put(block)
+            self._blocks.put((block, done))
+        else:
+            done()
 
     def close(self) -> None:
         """No more blocks come. To be called once; waits for the thread."""
@@ -43,5 +49,7 @@ class RunningDigest:
         return self._digest.hexdigest()
 
     def _run(self) -> None:
-        while (block := self._blocks.get()) is not None:
+        while (entry := self._blocks.get()) is not None:
+            block, done = entry
             self._digest.update(block)
+            done()

@@ -8,7 +8,9 @@ single stream does the work. Everything goes through `ydl.urlopen`, so headers, 
 
 from __future__ import annotations
 
+import http.client
 import os
+import queue
 import threading
 import time
 from collections.abc import Callable
@@ -27,6 +29,7 @@ from scraper.digest import RunningDigest
 MIN_SIZE = 10 * 1024 * 1024
 MAX_CONNECTIONS = 8
 _BLOCK = 1024 * 1024
+_MAX_BLOCKS = 6
 _MIN_SHARE = 256 * 1024
 _LOOK_EVERY = 0.12
 _FAST = 40 * 1024 * 1024
@@ -166,7 +169,7 @@ class RangesFD(HttpFD):  # type: ignore[misc] # yt-dlp is not typed
             os.close(target)
         if transfer.error is not None:
             raise transfer.error
-        if Path(temporary).stat().st_size != transfer.total or transfer.received != transfer.total:
+        if transfer.received != transfer.total or Path(temporary).stat().st_size != transfer.total:
             raise _SharingFailed
         self.try_rename(temporary, filename)
         self.ydl.note_digest(filename, transfer.digest)
@@ -207,6 +210,7 @@ class _Connection:
         self._transfer = transfer
         self._target = target
         self._chunk = chunk
+        self._blocks = _Blocks()
 
     def run(self, piece: _Piece | None, response: Response | None) -> None:
         try:
@@ -263,20 +267,70 @@ class _Connection:
         raise _SharingFailed
 
     def _read(self, piece: _Piece, response: Response) -> None:
+        read_into = _read_into(response)
         while not self._transfer.stop:
-            block = response.read(_BLOCK)
-            if not block:
+            block = self._blocks.take()
+            received = read_into(block)
+            if not received:
+                self._blocks.give_back(block)
                 return  # complete, or a chunk's end: `_bring` sees what is left
             with self._transfer.lock:
-                kept = block[: max(0, piece.left)]
+                kept = max(0, min(received, piece.left))
                 at = piece.at
-                piece.at += len(kept)
-                self._transfer.received += len(kept)
-            os.pwrite(self._target, kept, at)
+                piece.at += kept
+                self._transfer.received += kept
+            _write(self._target, block[:kept], at)
             if piece.starts_file:
-                self._transfer.digest.feed(at, kept)
+                self._transfer.digest.feed(at, block[:kept], done=partial(self._blocks.give_back, block))
+            else:
+                self._blocks.give_back(block)
             if piece.left <= 0:
                 return
+
+
+class _Blocks:
+    """A few blocks of memory that are used again and again: fresh ones would cost more than the copying."""
+
+    def __init__(self) -> None:
+        self._free: queue.SimpleQueue[memoryview] = queue.SimpleQueue()
+        self._made = 0
+
+    def take(self) -> memoryview:
+        """Waits for one when all of them are still being hashed."""
+        if self._made < _MAX_BLOCKS and self._free.empty():
+            self._made += 1
+            return memoryview(bytearray(_BLOCK))
+        return self._free.get()
+
+    def give_back(self, block: memoryview) -> None:
+        self._free.put(block)
+
+
+def _read_into(response: Response) -> Callable[[memoryview], int]:
+    """Reads the body into a block: 0 at the end. Straight from the connection where the body is sent as it is."""
+    below = getattr(getattr(response, "fp", None), "_fp", None)  # http.client's answer, under urllib3's
+    if isinstance(below, http.client.HTTPResponse) and not below.chunked and not response.headers.get("Content-Encoding"):
+        return partial(_straight, below)
+    return partial(_copied, response)
+
+
+def _straight(below: http.client.HTTPResponse, block: memoryview) -> int:
+    try:
+        return below.readinto(block)
+    except (OSError, http.client.HTTPException) as broken:
+        raise TransportError(cause=broken) from broken
+
+
+def _copied(response: Response, block: memoryview) -> int:
+    read = response.read(len(block))
+    block[: len(read)] = read
+    return len(read)
+
+
+def _write(target: int, block: memoryview, at: int) -> None:
+    while block:
+        written = os.pwrite(target, block, at)
+        block, at = block[written:], at + written
 
 
 def _request(info: dict[str, Any], start: int, end: int | None, validator: str | None) -> Request:

@@ -85,11 +85,16 @@ def test_formats_of_other_protocols_are_not_taken() -> None:
 def test_a_running_digest_is_the_files_whatever_came_in_order(tmp_path: Path) -> None:
     content = bytes(range(256)) * 20_000
     (path := tmp_path / "x").write_bytes(content)
-    digest = RunningDigest()
-    digest.feed(0, content[:1000])
-    digest.feed(5000, content[5000:6000])
-    digest.feed(1000, content[1000:3000])
+    digest, given_back = RunningDigest(), list[bool]()
+
+    def released() -> None:
+        given_back.append(True)
+
+    digest.feed(0, memoryview(content[:1000]), done=released)
+    digest.feed(5000, memoryview(content[5000:6000]), done=released)
+    digest.feed(1000, memoryview(content[1000:3000]), done=released)
     digest.close()
+    assert len(given_back) == 3
     assert digest.of(path) == hashlib.sha256(content).hexdigest()
 
 
