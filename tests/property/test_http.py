@@ -1,0 +1,50 @@
+"""Whatever a generator of requests thinks of, the running service answers as its document says. Nothing leaves the machine: no host that
+the generator can think of is one whose links are accepted."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.support.running import HANG, Running, clean_environment
+
+SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
+GENERATED = (
+    "--checks", "all", "--mode", "all", "--phases", "examples,coverage,fuzzing", "--max-examples", "120", "--seed", "20261121",
+    "--generation-database", "none", "--generation-allow-x00", "false", "--no-color", "--request-timeout", "20",
+)  # fmt: skip
+ANONYMOUS = ("--header", "Via: 1.1 proxy")
+DOWNLOADS = ("--include-path", "/audio_dl/api/auto-download", "--exclude-checks", "positive_data_acceptance")
+"""A valid address is refused for its host, as this test wants it: the one thing that the document cannot say of a valid request."""
+OTHERS = ("--exclude-path", "/audio_dl/api/auto-download")
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with Running(tmp_path_factory.mktemp("service")) as running:
+        yield running
+
+
+@pytest.mark.parametrize("caller", [(), ANONYMOUS], ids=["local", "anonymous"])
+@pytest.mark.parametrize("which", [DOWNLOADS, OTHERS], ids=["auto-download", "others"])
+def test_generated_requests_get_what_the_document_promises(
+    service: Running, tmp_path: Path, which: tuple[str, ...], caller: tuple[str, ...]
+) -> None:
+    run = subprocess.run(
+        [str(SCHEMATHESIS), "run", f"{service.url}/openapi.json", *GENERATED, *which, *caller],
+        cwd=tmp_path, env=clean_environment(tmp_path), capture_output=True, text=True, timeout=3 * HANG, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_none_of_it_was_an_error_of_ours_or_left_anything(service: Running) -> None:
+    """Runs after the requests above, on the same service."""
+    assert requests.get(f"{service.url}/api/health", timeout=HANG).json()["status"] == "healthy"
+    assert [line for line in service.log_lines() if line["level"] not in {"info", "debug"}] == []
+    assert service.rows("select id from jobs") == []
+    assert service.stored() == []
