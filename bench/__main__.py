@@ -14,9 +14,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from bench.house import SCRIPTS, Magpie, emptied, finish, fresh_url, media_site, run, yt_dlp
+from bench.house import SCRIPTS, Magpie, emptied, finish, free_port, fresh_url, media_site, run, yt_dlp
 from bench.measure import Report, Result, paired, ratio, seconds
-from scraper.tools import find_ffmpeg
 
 WIDTH, MANY = 4, 20
 BIG = 500_000_000
@@ -77,16 +76,6 @@ class Bench:
         ours, bare = paired(lambda: self._fetch(url), lambda: finish(yt_dlp(url, self.directory, "-N", "1")), 2)
         self.report.add(ratio("HLS, 100 segments at 60 ms", 0.3, ours, bare, "service / one segment at a time"))
 
-    def convert(self) -> None:
-        url, ffmpeg, got, made = f"{self.site}/media/track3min.m4a", find_ffmpeg(), self.directory / "t.m4a", self.directory / "t.mp3"
-
-        def plain() -> None:
-            run(["curl", "-sf", "-o", got, url])
-            run([ffmpeg, "-y", "-loglevel", "error", "-i", got, "-vn", "-c:a", "libmp3lame", "-q:a", "0", made])
-
-        ours, bare = paired(lambda: self._fetch(url, media_type="audio", format="mp3"), plain, 5)
-        self.report.add(ratio("3 minutes to mp3", 1.1, ours, bare, "service, fetch included / curl and plain ffmpeg"))
-
     def store(self) -> None:
         url = f"{self.site}/throttled/5000/media/track3min.m4a"
         fetch, hit = [], []
@@ -104,10 +93,13 @@ class Bench:
 
     def inside(self) -> None:
         answer = self.directory / "inside.json"
-        environment = {**self.magpie.environment, "MAGPIE_DATA_DIR": str(self.directory / "inside"), "MAGPIE_PORT": "0"}
+        environment = {**self.magpie.environment, "MAGPIE_DATA_DIR": str(self.directory / "inside"), "MAGPIE_PORT": str(free_port())}
         command = [sys.executable, "-m", "bench.inside", self.site, str(answer)]
         subprocess.run(command, check=True, env=environment, timeout=300, stderr=subprocess.DEVNULL)
         seen = json.loads(answer.read_text())
+        self.report.add(
+            ratio("mp3 conversion, 3 minutes", 1.1, seen["convert_s"], seen["plain_ffmpeg_s"], "phase of the job / plain ffmpeg")
+        )
         detail = f"{seen['lag_samples']} samples while twenty jobs run"
         self.report.add(Result(name="event-loop lag, p99", value=seen["lag_p99_ms"], target=15, unit="ms", detail=detail))
         detail = f"median of 7, slowest {seen['cancel_max_ms']:.1f} ms"

@@ -8,14 +8,18 @@ from __future__ import annotations
 import asyncio
 import json
 import statistics
+import subprocess
 import sys
 import time
+import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 
 from magpie.app import Service
 from magpie.config import read_config
+from scraper.tools import find_ffmpeg
 from service.downloads import Order
 from service.media_url import MediaUrl
 from service.model import Origin, Phase, Selection
@@ -39,6 +43,7 @@ async def measure(site: str) -> dict[str, float]:
     await asyncio.gather(*(finished(service, f"{site}/n/inside{number}.mp4") for number in range(20)))
     sampling.cancel()
     cancels = [await cancelled(service, f"{site}/throttled/200/n/cancel{number}.mp4") for number in range(7)]
+    convert, plain = await conversion(service, f"{site}/media/track3min.m4a")
     await service.stop()
     ordered = sorted(samples)
     return {
@@ -46,6 +51,8 @@ async def measure(site: str) -> dict[str, float]:
         "lag_samples": len(ordered),
         "cancel_ms": statistics.median(cancels),
         "cancel_max_ms": max(cancels),
+        "convert_s": convert,
+        "plain_ffmpeg_s": plain,
     }
 
 
@@ -53,8 +60,9 @@ def order(url: str) -> Order:
     return Order(url=MediaUrl.parse(url), selection=Selection.of("video"), origin=Origin.API)
 
 
-async def finished(service: Service, url: str) -> None:
-    job, _ = await service.downloads.submit(order(url))
+async def finished(service: Service, url: str, selection: Selection | None = None, *, refresh: bool = False) -> None:
+    asked = order(url) if selection is None else replace(order(url), selection=selection, refresh=refresh)
+    job, _ = await service.downloads.submit(asked)
     while job.status.is_live:
         await asyncio.sleep(0.05)
         job = await service.downloads.get(job.id)
@@ -76,6 +84,24 @@ async def cancelled(service: Service, url: str) -> float:
     gone = (time.perf_counter() - start) * 1e3
     await cancelling
     return gone
+
+
+async def conversion(service: Service, url: str) -> tuple[float, float]:
+    """Seconds in the phase "converting" of a job that makes an mp3, and of plain ffmpeg on the same file, in turn."""
+    source, target = Path(sys.argv[2]).with_name("plain.m4a"), Path(sys.argv[2]).with_name("plain.mp3")
+    urllib.request.urlretrieve(url, source)
+    options = ("-vn", "-c:a", "libmp3lame", "-q:a", "0")
+    plain: list[str | Path] = [find_ffmpeg(), "-y", "-nostdin", "-v", "error", "-i", source, *options, target]
+    pairs = []
+    for _ in range(6):
+        began: dict[str, float] = {}
+        end = service._events.subscribe(lambda job, seen=began: seen.setdefault(job.progress.phase, time.perf_counter()))  # type: ignore[misc] # noqa: SLF001
+        await finished(service, url, Selection.of("audio", "mp3"), refresh=True)
+        end()
+        start = time.perf_counter()
+        await asyncio.to_thread(lambda: subprocess.run(plain, check=True))
+        pairs.append((began[Phase.STORING] - began[Phase.CONVERTING], time.perf_counter() - start))
+    return statistics.median(pair[0] for pair in pairs[1:]), statistics.median(pair[1] for pair in pairs[1:])
 
 
 if __name__ == "__main__":

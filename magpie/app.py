@@ -61,7 +61,7 @@ class Service:
         self._media, self._clock, self._events = make_media(config), SystemClock(), JobEventBus()
         self._fetcher = make_fetcher(config)
         self._engine = JobEngine(config.database, self._run, width=config.workers)
-        self._database = SqlDatabase(config.database, self._engine)
+        self._database = SqlDatabase(config.database, self._engine, secrets.vault)
         self.downloads = Downloads(
             database=self._database,
             engine=self._engine,

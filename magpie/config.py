@@ -113,7 +113,7 @@ class Config(BaseSettings):
     database_url: Annotated[str | None, AfterValidator(_database)] = None
     media_url: Annotated[str | None, AfterValidator(_media)] = None
     host: Items = ("localhost",)
-    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    port: Annotated[int, Field(ge=1, le=65535)] = 8000
     public_url: WebAddress = None
     webhook_url: WebAddress = None
     trust_local: bool = True

@@ -25,7 +25,7 @@ from service.events import JobEventBus
 from service.limits import NoQuota
 from service.media_url import MediaUrl
 from service.model import FORMATS, Job, JobFile, JobStatus, MediaType, Origin, Selection
-from service.ports import Engine, Media
+from service.ports import Engine, Media, Vault
 from storage.database import SqlDatabase
 from storage.engine_lock import EngineLock
 from storage.migrate import upgrade
@@ -51,7 +51,7 @@ async def download_one(
         make_data_dir(config)
         secrets = make_secrets(config)
         set_up_logs(config.log_format, secrets=secrets.texts, level=logging.ERROR)
-        async with _workplace(config) as place:
+        async with _workplace(config, secrets.vault) as place:
             return await place.do(order, output, as_json=as_json)
     except (MagpieError, ConfigError, OSError) as wrong:
         say(str(wrong))
@@ -64,7 +64,7 @@ def _kind_of(form: str | None) -> str:
 
 
 @asynccontextmanager
-async def _workplace(config: Config) -> AsyncIterator[_Workplace]:
+async def _workplace(config: Config, vault: Vault) -> AsyncIterator[_Workplace]:
     """Beside a running service the job goes through its queue; with none running, this process runs it meanwhile."""
     file = lock_file(config)
     lock = EngineLock(file) if file else None
@@ -80,7 +80,7 @@ async def _workplace(config: Config) -> AsyncIterator[_Workplace]:
             closing.push_async_callback(fetcher.stop)
         else:
             closing.push_async_callback(client.close)
-        database = SqlDatabase(config.database, client)
+        database = SqlDatabase(config.database, client, vault)
         closing.push_async_callback(database.close)
         yield _Workplace(config, database, client, fetcher)
 

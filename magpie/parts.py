@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -83,15 +82,10 @@ def lock_file(config: Config) -> Path | None:
     return Path(config.database.removeprefix("sqlite:///") + ".lock")
 
 
-def own_ports(config: Config, listening: Iterable[int] = ()) -> frozenset[int]:
-    """Ports of ours, which no download may reach even where an exception would allow it."""
-    return frozenset({config.port, *listening} - {0})
-
-
 def make_fetcher(config: Config) -> YtDlpFetcher:
-    """Raises `ConfigError` for an exception to the egress guard that cannot be read."""
+    """No download may reach our own port, even where an exception allows it. Raises `ConfigError` for one that cannot be read."""
     try:
-        policy = EgressPolicy(allow=config.egress_allow, blocked_hosts=frozenset(config.blocked_hosts), own_ports=own_ports(config))
+        policy = EgressPolicy(allow=config.egress_allow, blocked_hosts=frozenset(config.blocked_hosts), own_ports=frozenset({config.port}))
     except ValueError as wrong:
         raise ConfigError(f"MAGPIE_EGRESS_ALLOW: {wrong}") from None
     return YtDlpFetcher(

@@ -148,18 +148,19 @@ class Job:
         target = self._directory / f"media.{self._selection.format}"
         # Of a file found by its address nothing is known that would be worth a tag.
         extras = Extras() if _is_direct(info) else self._extras(ydl, info)
-        digest = None
+        digest, found = None, None
         if extras.is_nothing and fits_already(self._selection, probes):
             digest = ydl.digests.get(str(sources[0][0]))
             sources[0][0].rename(target)
             found = probes[0]
         else:
             finish(self._selection, sources, extras, target, self._shop.ffmpeg)
-            found = probe(target, self._shop.ffmpeg)
-        picture = found.video if self._selection.media_type is MediaType.VIDEO else None
+            # Sound is as long as its source was; pictures may have another size now.
+            found = probe(target, self._shop.ffmpeg) if self._selection.media_type is MediaType.VIDEO else None
+        picture = found.video if found and self._selection.media_type is MediaType.VIDEO else None
         return {
             **_file(target, self._selection, self._spec.max_bytes, digest),
-            "duration": found.duration or duration,
+            "duration": (found.duration if found else None) or duration,
             "width": picture.width if picture else None,
             "height": picture.height if picture else None,
         }

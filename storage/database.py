@@ -13,6 +13,7 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from service.model import Job
+from service.ports import Vault
 from storage.accounts import SqlAccounts
 from storage.download_sessions import SqlDownloadSessions
 from storage.fetches import SqlFetches
@@ -69,10 +70,10 @@ def prepare_sqlite(engine: sa.Engine, *, read_only: bool) -> None:
 class SqlTransaction:
     """The repositories on one connection."""
 
-    def __init__(self, connection: AsyncConnection, queue: QueueWriter) -> None:
+    def __init__(self, connection: AsyncConnection, queue: QueueWriter, vault: Vault | None) -> None:
         self.accounts = SqlAccounts(connection)
         self.download_sessions = SqlDownloadSessions(connection)
-        self.jobs = SqlJobs(connection)
+        self.jobs = SqlJobs(connection, vault)
         self.fetches = SqlFetches(connection)
         self.media_files = SqlMediaFiles(connection)
         self.history = SqlHistory(connection)
@@ -93,9 +94,10 @@ class SqlQueueEntries:
 
 
 class SqlDatabase:
-    """`url` is `sqlite:///path` or `postgresql://…`. Close it when done."""
+    """`url` is `sqlite:///path` or `postgresql://…`. Without a vault, secrets are kept as they are. Close it when done."""
 
-    def __init__(self, url: str, queue: QueueWriter | None = None) -> None:
+    def __init__(self, url: str, queue: QueueWriter | None = None, vault: Vault | None = None) -> None:
+        self._vault = vault
         self.url, self.is_sqlite = url, url.startswith("sqlite:")
         self.queue: QueueWriter = queue or NoQueue()
         self.writer, self.reader = self._engines()
@@ -116,7 +118,7 @@ class SqlDatabase:
     async def write(self) -> AsyncIterator[SqlTransaction]:
         """One transaction; wakes the queue after the commit when something was entered."""
         async with self.writer.begin() as connection:
-            transaction = SqlTransaction(connection, self.queue)
+            transaction = SqlTransaction(connection, self.queue, self._vault)
             yield transaction
         if transaction.queue.entered:
             self.queue.wake()
@@ -125,7 +127,7 @@ class SqlDatabase:
     async def read(self) -> AsyncIterator[SqlTransaction]:
         """For reading: on SQLite any write fails. Each statement sees the newest commit."""
         async with self.reader.connect() as connection:
-            yield SqlTransaction(connection, self.queue)
+            yield SqlTransaction(connection, self.queue, self._vault)
 
     async def close(self) -> None:
         await self.reader.dispose()

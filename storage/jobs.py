@@ -10,23 +10,26 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.media_url import MediaUrl
 from service.model import Job, JobStatus, Origin, Phase, Progress, Selection
+from service.ports import Vault
 from storage.fetches import insert
 from storage.tables import LIVE, jobs
 
+SEALED = "sealed:"
+
 
 class SqlJobs:
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
+    def __init__(self, connection: AsyncConnection, vault: Vault | None) -> None:
+        self._connection, self._vault = connection, vault
 
     async def add(self, job: Job) -> bool:
         added = await self._connection.execute(
-            insert(self._connection, jobs).values(**_birth(job), **_state(job)).on_conflict_do_nothing().returning(jobs.c.id)
+            insert(self._connection, jobs).values(**self._birth(job), **_state(job)).on_conflict_do_nothing().returning(jobs.c.id)
         )
         return added.one_or_none() is not None
 
     async def get(self, job_id: UUID) -> Job | None:
         row = (await self._connection.execute(sa.select(jobs).where(jobs.c.id == job_id))).one_or_none()
-        return _job(row) if row else None
+        return self._job(row) if row else None
 
     async def live_twin(self, job: Job) -> Job | None:
         found = await self._many(
@@ -57,24 +60,60 @@ class SqlJobs:
         return int(counted.scalar_one())
 
     async def _many(self, query: sa.Select[Any]) -> list[Job]:
-        return [_job(row) for row in await self._connection.execute(query)]
+        return [self._job(row) for row in await self._connection.execute(query)]
 
+    def _birth(self, job: Job) -> dict[str, Any]:
+        """What never changes."""
+        return {
+            "id": job.id,
+            "download_session_id": job.download_session_id,
+            "account_id": job.account_id,
+            "parent_id": job.parent_id,
+            "origin": job.origin.value,
+            "url": self._sealed(job.url),
+            "selection": job.selection.key,
+            "scope": job.scope,
+            "dedupe_key": job.dedupe_key,
+            "refresh": job.refresh,
+            "created_at": job.created_at,
+        }
 
-def _birth(job: Job) -> dict[str, Any]:
-    """What never changes."""
-    return {
-        "id": job.id,
-        "download_session_id": job.download_session_id,
-        "account_id": job.account_id,
-        "parent_id": job.parent_id,
-        "origin": job.origin.value,
-        "url": job.url.text,
-        "selection": job.selection.key,
-        "scope": job.scope,
-        "dedupe_key": job.dedupe_key,
-        "refresh": job.refresh,
-        "created_at": job.created_at,
-    }
+    def _job(self, row: sa.Row[Any]) -> Job:
+        return Job(
+            id=row.id,
+            download_session_id=row.download_session_id,
+            account_id=row.account_id,
+            parent_id=row.parent_id,
+            origin=Origin(row.origin),
+            url=self._opened(row.url),
+            selection=Selection.from_key(row.selection),
+            scope=row.scope,
+            refresh=row.refresh,
+            status=JobStatus(row.status),
+            attempt=row.attempt,
+            starts=row.starts,
+            seq=row.seq,
+            progress=Progress(phase=Phase(row.phase), downloaded=row.downloaded_bytes, total=row.total_bytes, speed=row.speed, eta=row.eta),
+            waits_for=row.waits_for,
+            title=row.title,
+            artist=row.artist,
+            error_code=row.error_code,
+            error_message=row.error_message,
+            created_at=row.created_at,
+            started_at=row.started_at,
+            ended_at=row.ended_at,
+        )
+
+    def _sealed(self, url: MediaUrl) -> str:
+        """An address that may be a credential is kept encrypted."""
+        if self._vault is None or not url.is_secret:
+            return url.text
+        return SEALED + self._vault.encrypt(url.text).decode()
+
+    def _opened(self, text: str) -> MediaUrl:
+        if self._vault is not None and text.startswith(SEALED):
+            text = self._vault.decrypt(text.removeprefix(SEALED).encode())
+        return MediaUrl.parse(text)
 
 
 def _state(job: Job) -> dict[str, Any]:
@@ -96,30 +135,3 @@ def _state(job: Job) -> dict[str, Any]:
         "started_at": job.started_at,
         "ended_at": job.ended_at,
     }
-
-
-def _job(row: sa.Row[Any]) -> Job:
-    return Job(
-        id=row.id,
-        download_session_id=row.download_session_id,
-        account_id=row.account_id,
-        parent_id=row.parent_id,
-        origin=Origin(row.origin),
-        url=MediaUrl.parse(row.url),
-        selection=Selection.from_key(row.selection),
-        scope=row.scope,
-        refresh=row.refresh,
-        status=JobStatus(row.status),
-        attempt=row.attempt,
-        starts=row.starts,
-        seq=row.seq,
-        progress=Progress(phase=Phase(row.phase), downloaded=row.downloaded_bytes, total=row.total_bytes, speed=row.speed, eta=row.eta),
-        waits_for=row.waits_for,
-        title=row.title,
-        artist=row.artist,
-        error_code=row.error_code,
-        error_message=row.error_message,
-        created_at=row.created_at,
-        started_at=row.started_at,
-        ended_at=row.ended_at,
-    )

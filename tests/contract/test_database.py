@@ -32,6 +32,7 @@ from service.ports import IdempotencyKey
 from storage import tables
 from storage.database import SqlDatabase
 from storage.migrate import upgrade
+from storage.vault import MultiFernetVault
 from tests.support.fakes import FakeClock
 
 KEY = MediaKey(scope="public", extractor="site", id="42", selection="audio:mp3:best")
@@ -313,3 +314,16 @@ async def test_who_comes_to_wait_while_the_fetch_ends_is_not_forgotten(with_sess
     may_commit.set()
     await coming
     assert [job.id for job in await ending] == [late.id]
+
+
+async def test_an_address_that_may_be_a_credential_is_encrypted_in_its_row(database_url: str, clock: FakeClock) -> None:
+    await upgrade(database_url)
+    database = SqlDatabase(database_url, vault=MultiFernetVault(["a key that is long enough"]))
+    job = a_job(clock, url="https://me:hunter2@example.com/x?token=hunter2")
+    async with database.write() as transaction:
+        await transaction.download_sessions.add(a_session(clock))
+        await transaction.jobs.add(job)
+        stored = (await transaction.jobs._connection.execute(sa.select(tables.jobs.c.url))).scalar_one()
+        assert await transaction.jobs.get(job.id) == job
+    await database.close()
+    assert "hunter2" not in stored

@@ -56,6 +56,7 @@ def test_values_are_read_in_their_usual_spellings(
     [
         ("PORT", "x", "integer"),
         ("PORT", "70000", "65535"),
+        ("PORT", "0", "greater than or equal to 1"),
         ("LINK_TTL", "soon", "24h"),
         ("LINK_TTL", "0", "greater than"),
         ("MAX_FILE_SIZE", "big", "20GB"),
