@@ -129,6 +129,7 @@ async def test_a_waiting_job_gives_its_place_to_others(house: House) -> None:
         await house.reached(other, lambda job: job.progress.phase is Phase.DOWNLOADING)
     house.web.gate.set()
     await house.completed(*same, *others)
+    assert sorted(house.web.fetched) == [f"https://example.com/{n}" for n in (1, 2, 3, 4)]
 
 
 async def test_another_scope_never_shares(house: House) -> None:
@@ -154,15 +155,15 @@ async def test_when_the_holder_is_cancelled_the_oldest_waiter_takes_over(house: 
 
 
 async def test_when_the_holder_fails_the_oldest_waiter_takes_over(house: House) -> None:
-    house.web.gate = asyncio.Event()
+    house.web.gate, house.web.breaks = asyncio.Event(), [VideoPrivate()]
     first = await house.submit("1")
     await house.web.reached.wait()
     second = await house.submit("1")
     await house.reached(second, lambda job: job.waits_for is not None)
-    house.web.failures["https://example.com/1"] = []
-    await house.downloads.cancel(first.id)
     house.web.gate.set()
+    assert (await house.ended(first)).error_code == "private"
     await house.completed(second)
+    assert len(house.web.fetched) == 2
 
 
 async def test_a_transient_failure_is_tried_again_and_a_final_one_is_not(house: House) -> None:

@@ -97,14 +97,18 @@ def no_polling(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_a_job_starts_because_it_was_entered_not_because_of_a_poll(no_polling: None, bench: Bench) -> None:
     await asyncio.sleep(0.3)
-    await bench.enter(bench.job())
+    job = bench.job()
+    await bench.enter(job)
     await bench.until(1)
+    assert bench.begun == [job.id]
 
 
 async def test_the_next_job_starts_because_one_ended(no_polling: None, bench: Bench) -> None:
     bench.gate.set()
-    await bench.enter(*(bench.job() for _ in range(9)))
+    jobs = [bench.job() for _ in range(9)]
+    await bench.enter(*jobs)
     await bench.until(9)
+    assert set(bench.begun) == {job.id for job in jobs}
 
 
 async def test_no_more_jobs_run_at_once_than_there_are_places(bench: Bench) -> None:

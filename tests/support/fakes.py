@@ -56,6 +56,8 @@ class FakeWeb:
     cancelled: int = 0
     identify: Callable[[Identified], Identified] = lambda found: found
     etags: dict[str, str] = field(default_factory=dict)
+    breaks: list[FetchFailed] = field(default_factory=list)
+    """Raised in the middle of the next downloads, one each."""
 
     async def fetch(self, request: FetchRequest, watcher: FetchWatcher) -> Fetched | None:
         if pending := self.failures.get(request.url.text):
@@ -87,6 +89,8 @@ class FakeWeb:
         await watcher.progressed(Progress(phase=Phase.DOWNLOADING, downloaded=len(body) // 2, total=len(body), speed=10.0, eta=1.0))
         if self.gate:
             await self.gate.wait()
+        if self.breaks:
+            raise self.breaks.pop(0)
         path = request.directory / f"media.{request.selection.format}"
         path.write_bytes(body)
         file = FetchedFile(
