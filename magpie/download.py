@@ -20,7 +20,7 @@ from magpie.logs import set_up_logs
 from magpie.parts import RandomIds, SystemClock, lock_file, make_data_dir, make_fetcher, make_media, make_policy, make_secrets
 from scraper.fetcher import YtDlpFetcher
 from service.downloads import Downloads, Order
-from service.errors import EngineBusy, JobNotLive, MagpieError, fetch_failure
+from service.errors import EngineBusy, InvalidSelection, JobNotLive, MagpieError, fetch_failure
 from service.events import JobEventBus
 from service.limits import NoQuota
 from service.media_url import MediaUrl
@@ -59,8 +59,14 @@ async def download_one(
 
 
 def _kind_of(form: str | None) -> str:
-    """A format says what is wanted; without one it is the video."""
-    return next((kind for kind, formats in FORMATS.items() if form in formats), MediaType.VIDEO)
+    """A format says what is wanted; without one it is the video. Raises `InvalidSelection`."""
+    if form is None:
+        return MediaType.VIDEO
+    for kind, formats in FORMATS.items():
+        if form in formats:
+            return kind
+    every = ", ".join(one for formats in FORMATS.values() for one in formats)
+    raise InvalidSelection("format", f"format must be one of: {every}")
 
 
 @asynccontextmanager

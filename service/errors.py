@@ -174,14 +174,12 @@ class VideoPrivate(FetchFailed):
     """This video is private."""
 
     code = "private"
-    advice = "Send cookies of an account that may see it."
 
 
 class AgeRestricted(FetchFailed):
     """This video is age-restricted."""
 
     code = "age_restricted"
-    advice = "Send cookies of an adult account."
 
 
 class GeoBlocked(FetchFailed):
@@ -194,7 +192,6 @@ class SignInNeeded(FetchFailed):
     """The site wants a signed-in visitor for this."""
 
     code = "sign_in_needed"
-    advice = "Send cookies of an account at that site."
 
 
 class NoSuchVideo(FetchFailed):
