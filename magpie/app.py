@@ -33,7 +33,7 @@ from service.limits import NoQuota
 from service.signed_links import SignedLinks
 from storage.database import SqlDatabase
 from storage.engine_lock import EngineLock
-from storage.migrate import upgrade
+from storage.migrate import DatabaseUnusable, upgrade
 from storage.queue import JobEngine
 from webapi.addresses import Addresses
 from webapi.auth import Authenticator, local_trust
@@ -160,7 +160,7 @@ async def serve(config: Config) -> int:
     except EngineBusy:
         say(f"Another Magpie is already running on {config.data_dir.absolute()}.")
         return FAILED
-    except (ConfigError, OSError) as wrong:
+    except (ConfigError, DatabaseUnusable, OSError) as wrong:
         say(f"Magpie cannot start: {wrong}")
         return FAILED
     _welcome(service)

@@ -19,6 +19,8 @@ YOUTUBE_HOSTS = ("youtube.com", "youtu.be", "youtube-nocookie.com")
 _DURATION = re.compile(r"^(\d+(?:\.\d+)?)\s*(s|m|h|d|)$")
 _SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*(B|KB|MB|GB|TB|)$", re.IGNORECASE)
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_LONGEST = 36500 * 86400.0
+"""Seconds: more cannot be added to a date."""
 _BYTES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
@@ -31,7 +33,10 @@ def _duration(value: Any) -> Any:
         found = _DURATION.match(value.strip())
         if not found:
             raise ValueError("a duration such as 90s, 30m, 24h or 7d is accepted")
-        return timedelta(seconds=float(found[1]) * _SECONDS[found[2]])
+        seconds = float(found[1]) * _SECONDS[found[2]]
+        if seconds > _LONGEST:
+            raise ValueError("a duration of at most 36500d is accepted")
+        return timedelta(seconds=seconds)
     return value
 
 
@@ -81,6 +86,10 @@ def _database(value: str | None) -> str | None:
         value = value.replace("postgres:", "postgresql:", 1)
     if not value.startswith(("sqlite:///", "postgresql://")):
         raise ValueError("sqlite:///path or postgresql://user:password@host/name is accepted")
+    try:
+        _ = urlsplit(value).port
+    except ValueError as wrong:
+        raise ValueError("the port must be a number from 0 to 65535") from wrong
     return value
 
 
@@ -89,6 +98,8 @@ def _media(value: str | None) -> str | None:
         return None
     if "://" in value and not value.startswith("s3://"):
         raise ValueError("a directory or s3://bucket/prefix is accepted")
+    if value.startswith("s3://") and not urlsplit(value).netloc:
+        raise ValueError("s3://bucket/prefix is accepted: there is no bucket in it")
     return value
 
 

@@ -28,7 +28,7 @@ from service.model import FORMATS, Job, JobFile, JobStatus, MediaType, Origin, S
 from service.ports import Engine, Media, Vault
 from storage.database import SqlDatabase
 from storage.engine_lock import EngineLock
-from storage.migrate import upgrade
+from storage.migrate import DatabaseUnusable, upgrade
 from storage.queue import QueueClient, engine_runs
 
 LOOK_EVERY = 0.2
@@ -53,7 +53,7 @@ async def download_one(
         set_up_logs(config.log_format, secrets=secrets.texts, level=logging.ERROR)
         async with _workplace(config, secrets.vault) as place:
             return await place.do(order, output, as_json=as_json)
-    except (MagpieError, ConfigError, OSError) as wrong:
+    except (MagpieError, ConfigError, DatabaseUnusable, OSError) as wrong:
         say(str(wrong))
         return FAILED
 

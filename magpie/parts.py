@@ -51,10 +51,14 @@ def make_data_dir(config: Config) -> None:
 
 
 def make_secrets(config: Config) -> Secrets:
-    """The keys from the settings, else from a file made on the first start. Raises `OSError`, `ValueError`."""
-    keys = config.secret_keys or secret_keys_from(config.data_dir / "secret.key")
+    """The keys from the settings, else from a file made on the first start. Raises `OSError`, `ConfigError` for a file without keys."""
+    file = config.data_dir / "secret.key"
+    keys = config.secret_keys or secret_keys_from(file)
     password = urlsplit(config.database).password
-    return Secrets(MultiFernetVault(keys), (*keys, *([password] if password else [])))
+    try:
+        return Secrets(MultiFernetVault(keys), (*keys, *([password] if password else [])))
+    except ValueError as wrong:
+        raise ConfigError(f"{file}: {wrong}; put the right file back, or set MAGPIE_SECRET_KEYS") from None
 
 
 def make_media(config: Config) -> DiskMedia | S3Media:
@@ -83,7 +87,12 @@ def lock_file(config: Config) -> Path | None:
 
 
 def make_fetcher(config: Config) -> YtDlpFetcher:
-    """No download may reach our own port, even where an exception allows it. Raises `ConfigError` for one that cannot be read."""
+    """No download may reach our own port, even where an exception allows it. Raises `ConfigError` for one that cannot be read, and
+    for a plugin directory that is not there.
+    """
+    for directory in config.ytdlp_plugin_dirs:
+        if not Path(directory).is_dir():
+            raise ConfigError(f"MAGPIE_YTDLP_PLUGIN_DIRS: {str(directory)!r} is not a directory")
     try:
         policy = EgressPolicy(allow=config.egress_allow, blocked_hosts=frozenset(config.blocked_hosts), own_ports=frozenset({config.port}))
     except ValueError as wrong:

@@ -66,7 +66,15 @@ class Downloads:
         self._database, self._engine, self._fetcher = database, engine, fetcher
         self._events, self._quota, self._clock, self._ids = events, quota, clock, ids
         self._parts = RunParts(
-            database=database, fetcher=fetcher, media=media, events=events, quota=quota, clock=clock, ids=ids, policy=policy
+            database=database,
+            fetcher=fetcher,
+            media=media,
+            events=events,
+            quota=quota,
+            clock=clock,
+            ids=ids,
+            policy=policy,
+            may_wait=engine is not None,
         )
         self._media = media
         self._running: dict[UUID, asyncio.Task[None]] = {}
@@ -241,6 +249,8 @@ class Downloads:
                 raise Conflict("The same download is under way already.")
             await self._quota.admit(transaction, job)
             again = await endings.requeue(transaction, job)
+            if again is job:  # somebody else was faster
+                raise JobNotRetryable
         self._events.publish(again)
         return again
 
@@ -252,6 +262,9 @@ class Downloads:
         Cancelling this call lets the job go as it is: it is not marked as cancelled, and runs again later.
         """
         current_job.set(str(job_id))
+        if earlier := self._running.get(job_id):
+            # A cancelled attempt on its way out: it would take this one's directory with it.
+            await asyncio.wait({earlier})
         async with self._database.write() as transaction:
             job = await transaction.jobs.get(job_id)
             started = await self._start(transaction, job) if job else None
@@ -269,7 +282,8 @@ class Downloads:
             await asyncio.wait({work})
             raise
         finally:
-            self._running.pop(job_id, None)
+            if self._running.get(job_id) is work:
+                del self._running[job_id]
 
     async def _start(self, transaction: Transaction, job: Job) -> Job | None:
         if not job.status.is_live:

@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit, url
 from service.errors import InvalidUrl
 
 MAX_LENGTH = 4096
-_CONTROL = re.compile(r"[\x00-\x20\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+_CONTROL = re.compile(r"[\x00-\x20\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*$")
 _TRACKING = re.compile(r"^(utm_\w+|fbclid|gclid|igshid|igsh|mc_[ce]id|ref_src|ref_url|spm)$", re.IGNORECASE)
 _TOKEN_LIKE = re.compile(

@@ -71,6 +71,8 @@ class RunParts:
     clock: Clock
     ids: Ids
     policy: RunPolicy
+    may_wait: bool = True
+    """False where nobody would ever set a waiting job going again: then a fetch that a job of another process holds is taken over."""
 
 
 class Superseded(Exception):
@@ -96,6 +98,9 @@ class Run:
             await self._fail(failure.code, failure.message)
         except Superseded:
             log.info("job was ended meanwhile", extra=self._about)
+        except asyncio.CancelledError:
+            await self._clear_up_if_cancelled()
+            raise
         except Exception:
             # The outermost loop of a job: a bug in one must not hold up its waiters.
             log.exception("job failed unexpectedly", extra=self._about)
@@ -224,6 +229,9 @@ class Run:
         have finished in between.
         """
         async with self._parts.database.write() as transaction:
+            held = await transaction.fetches.of_holder(self.job.id)
+            if held is not None and held.key != key:  # the site now says that it is something else: a job holds one fetch at a time
+                await endings.release_fetch(transaction, self.job)
             mine = Fetch(id=self._parts.ids.new(), key=key, holder=self.job.id, created_at=self._parts.clock.now())
             fetch = await transaction.fetches.claim(mine)
             stored = [] if self._ignores_store else await transaction.media_files.under(key)
@@ -234,7 +242,7 @@ class Run:
             if fetch.holder == self.job.id:
                 return []
             holder = await transaction.jobs.get(fetch.holder)
-            if holder is None or not holder.status.is_live:
+            if holder is None or not holder.status.is_live or not self._parts.may_wait:
                 await transaction.fetches.hand_over(fetch.id, self.job.id)
                 return []
             waiting = self.job.waiting(str(fetch.id))
@@ -304,6 +312,15 @@ class Run:
         if session is not None:
             await self._parts.media.keep_only(f"downloads/{session.folder}/{self.job.id}", frozenset(file.path for file in known))
 
+    async def _clear_up_if_cancelled(self) -> None:
+        """A cancelled job leaves no file; one that is only let go looks after its own when it begins again."""
+        async with self._parts.database.read() as transaction:
+            present = await transaction.jobs.get(self.job.id)
+            session = await transaction.download_sessions.get(self.job.download_session_id)
+        if present is not None and present.status is JobStatus.CANCELLED and session is not None:
+            self._parts.media.discard_work(self.job.id)  # first: what is still on its way into the store stays behind
+            await self._parts.media.keep_only(f"downloads/{session.folder}/{self.job.id}", frozenset())
+
     # --- the end ------------------------------------------------------------------------------------------------
 
     async def _complete(self, shown: list[JobFile], new_key: MediaKey | None) -> None:
@@ -311,7 +328,7 @@ class Run:
         first = shown[0].media
         async with self._parts.database.write() as transaction:
             present = await transaction.jobs.get(self.job.id)
-            is_ours = present is not None and present.status.is_live
+            is_ours = present is not None and present.status.is_live and present.attempt == self.job.attempt
             if present is not None and is_ours:
                 done = present.identified(first.title, first.artist).completed(
                     self._parts.clock.now(), sum(file.media.size for file in shown)
@@ -326,7 +343,8 @@ class Run:
                 await transaction.media_files.attach(shown)
                 started = await endings.end(transaction, done, shown)
         if not is_ours:
-            for file in shown:
+            # Where another run of this job has completed it, or works on it, the files of these names are that one's.
+            for file in shown if present is None or present.status in {JobStatus.FAILED, JobStatus.CANCELLED} else ():
                 await self._parts.media.delete(file.path)
             raise Superseded
         self._ended(done, started)
@@ -334,7 +352,7 @@ class Run:
     async def _fail(self, code: str, message: str) -> None:
         async with self._parts.database.write() as transaction:
             present = await transaction.jobs.get(self.job.id)
-            if present is None or not present.status.is_live:
+            if present is None or not present.status.is_live or present.attempt != self.job.attempt:
                 return
             failed = present.failed(self._parts.clock.now(), code, message)
             await transaction.jobs.save(failed, if_seq=present.seq)

@@ -112,7 +112,8 @@ class SqlDatabase:
             return writer, reader
         address = self.url.replace("postgresql:", "postgresql+asyncpg:", 1)
         writer = create_async_engine(address, pool_size=10, pool_pre_ping=True)
-        return writer, create_async_engine(address, pool_size=10, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True)
+        reader = create_async_engine(address, pool_size=10, pool_pre_ping=True, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True)
+        return writer, reader
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[SqlTransaction]:

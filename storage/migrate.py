@@ -5,13 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import create_async_engine
 
 MIGRATION_LOCK = 0x6D61_6770_6965  # "magpie": one migrating process at a time on PostgreSQL
+
+
+class DatabaseUnusable(Exception):
+    """The database cannot be brought to the present version. The message is one line that says why."""
 
 
 def alembic_config() -> Config:
@@ -30,7 +36,7 @@ def upgrade_on(connection: sa.Connection) -> None:
 
 
 async def upgrade(url: str) -> None:
-    """Migrate on an engine of its own.
+    """Migrate on an engine of its own. Raises `DatabaseUnusable`, and `OSError` when a server cannot be reached.
 
     SQLite does so with `foreign_keys=OFF`: altering a table there copies it, and dropping the old one would delete the
     rows of its children by cascade. What the copying left is checked before the commit.
@@ -49,6 +55,12 @@ async def upgrade(url: str) -> None:
                 broken = (await connection.exec_driver_sql("PRAGMA foreign_key_check")).all()
                 if broken:
                     raise RuntimeError(f"a migration broke {len(broken)} references: nothing was changed")
+    except CommandError as wrong:
+        raise DatabaseUnusable(f"the database is of another version of Magpie ({wrong})") from wrong
+    except sa.exc.DBAPIError as wrong:
+        raise DatabaseUnusable(f"the database cannot be used ({' '.join(str(wrong.orig).split())})") from wrong
+    except asyncpg.PostgresError as wrong:
+        raise DatabaseUnusable(f"the database refuses us ({' '.join(str(wrong).split())})") from wrong
     finally:
         await engine.dispose()
 

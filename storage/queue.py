@@ -362,5 +362,8 @@ class _NoCancelNoise(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         text = record.getMessage()
         cause = record.exc_info[1] if record.exc_info else None
-        expected = isinstance(cause, asyncio.CancelledError) or type(cause).__name__ == "DBOSWorkflowCancelledError"
+        expected = isinstance(cause, asyncio.CancelledError) or type(cause).__name__ in {
+            "DBOSWorkflowCancelledError",
+            "DBOSAwaitedWorkflowCancelledError",
+        }
         return not (expected or "cancel" in text.lower() or "Conductor" in text or "conductor" in text)

@@ -163,6 +163,9 @@ class _Connection(web.RequestHandler):
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
         del message  # it repeats what was sent
+        if isinstance(exc, ConnectionError):
+            log.info("the connection to %s broke off", request.remote)
+            raise ConnectionResetError("the answer broke off")
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             log.error("connection failed", exc_info=exc)
             problem = INTERNAL

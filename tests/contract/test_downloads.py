@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from service.downloads import Promise
+from service.downloads import Downloads, Promise
 from service.errors import (
     ConversionFailed,
     IdempotencyConflict,
@@ -23,10 +23,11 @@ from service.errors import (
 )
 from service.media_url import MediaUrl
 from service.model import DownloadSession, Job, JobStatus, Origin, Outcome, Phase, Selection
-from service.ports import Transaction
+from service.ports import Fetched, FetchRequest, FetchWatcher, Identified, Transaction
+from storage.database import SqlDatabase
 from storage.migrate import upgrade
-from tests.support.fakes import bigger
-from tests.support.house import House, living
+from tests.support.fakes import FakeWeb, bigger
+from tests.support.house import House, RealIds, living
 
 
 @pytest.fixture
@@ -154,6 +155,20 @@ async def test_when_the_holder_is_cancelled_the_oldest_waiter_takes_over(house: 
         assert await transaction.fetches.all() == []
 
 
+async def test_a_holder_that_turns_out_to_fetch_something_else_lets_its_waiters_go_on(house: House) -> None:
+    names = iter(["first", "first", "other"])
+    house.web.identify = lambda found: replace(found, id=next(names, "first"))
+    house.web.gate, house.web.breaks = asyncio.Event(), [NetworkFailed()]
+    holder = await house.submit("1")
+    await house.web.reached.wait()
+    waiter = await house.submit("1")
+    await house.reached(waiter, lambda job: job.waits_for is not None)
+    house.web.gate.set()  # the download breaks; when the holder looks again, it finds another medium
+    await house.completed(holder, waiter)
+    async with house.database.read() as transaction:
+        assert await transaction.fetches.all() == []
+
+
 async def test_when_the_holder_fails_the_oldest_waiter_takes_over(house: House) -> None:
     house.web.gate, house.web.breaks = asyncio.Event(), [VideoPrivate()]
     first = await house.submit("1")
@@ -201,6 +216,76 @@ async def test_cancelling_a_running_job_ends_its_fetch_and_leaves_nothing(house:
     assert (house.stored(), house.leftovers()) == ([], [])
     with pytest.raises(JobNotLive):
         await house.downloads.cancel(job.id)
+
+
+async def test_a_job_that_is_cancelled_while_its_file_is_stored_leaves_no_file(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    adopt, is_stored = house.media.adopt, asyncio.Event()
+
+    async def adopt_and_linger(file: Path, path: str) -> str:
+        location = await adopt(file, path)
+        is_stored.set()
+        await asyncio.Event().wait()
+        return location
+
+    monkeypatch.setattr(house.media, "adopt", adopt_and_linger)
+    job = await house.submit("1")
+    await is_stored.wait()
+    await house.downloads.cancel(job.id)
+    assert (house.stored(), house.leftovers()) == ([], [])
+
+
+class SlowToLeave(FakeWeb):
+    """A web whose downloads take a moment to end when they are cancelled."""
+
+    async def _download(self, request: FetchRequest, watcher: FetchWatcher, body: bytes, found: Identified) -> Fetched:
+        try:
+            return await super()._download(request, watcher, body, found)
+        except asyncio.CancelledError:
+            await asyncio.sleep(0.3)
+            raise
+
+
+async def test_a_retry_while_the_cancelled_attempt_still_ends_keeps_its_directory(database_url: str, tmp_path: Path) -> None:
+    await upgrade(database_url)
+    web = SlowToLeave(pages={"https://example.com/1": b"body 1"}, gate=asyncio.Event())
+    async with living(House(database_url, tmp_path, web=web)) as house:
+        job = await house.submit("1")
+        await web.reached.wait()
+        cancelling = asyncio.create_task(house.downloads.cancel(job.id))
+        await house.reached(job, lambda job: job.status is JobStatus.CANCELLED)
+        await house.downloads.retry(job.id)
+        await cancelling
+        assert web.gate is not None
+        web.gate.set()
+        await house.completed(job)
+
+
+async def test_of_several_retries_at_once_one_counts(house: House) -> None:
+    house.web.failures = {"https://example.com/1": [VideoPrivate()]}
+    job = await house.ended(await house.submit("1"))
+    told = await asyncio.gather(*(house.downloads.retry(job.id) for _ in range(4)), return_exceptions=True)
+    assert sorted(type(one).__name__ for one in told) == ["Job", "JobNotRetryable", "JobNotRetryable", "JobNotRetryable"]
+    await house.completed(job)
+
+
+async def test_without_an_engine_a_job_does_not_wait_for_one_that_nobody_runs(house: House) -> None:
+    house.web.gate = asyncio.Event()
+    left = await house.submit("1")
+    await house.web.reached.wait()
+    await house.reached(left, lambda job: job.progress.phase is Phase.DOWNLOADING)
+    await house.stop()
+    database = SqlDatabase(house.url)
+    alone = Downloads(
+        database=database, engine=None, fetcher=house.web, media=house.media, events=house.events,
+        quota=house.quota, clock=house.clock, ids=RealIds(), policy=house.policy,
+    )  # fmt: skip
+    house.web.gate.set()
+    job, _ = await alone.submit(house.order("1"))
+    await alone.run(job.id)
+    assert (await alone.get(job.id)).status is JobStatus.COMPLETED
+    await database.close()
+    await house.start()
+    await house.completed(left)
 
 
 async def test_a_cancelled_queued_job_never_runs(house: House) -> None:

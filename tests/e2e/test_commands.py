@@ -72,7 +72,7 @@ def test_a_download_that_cannot_be_ends_with_1_and_one_sentence(place: Running) 
     assert done.returncode == 1
     assert done.stdout == ""
     (line,) = done.stderr.strip().splitlines()
-    assert line.startswith("This video is private. Send cookies of an account that may see it. (job ")
+    assert line.startswith("This video is private. (job ")
 
 
 def test_a_failed_download_as_json_has_its_code(place: Running) -> None:

@@ -102,3 +102,9 @@ def test_an_address_that_may_be_a_credential_is_secret_and_not_shown(text: str) 
     assert url.is_secret
     assert url.shown == "https://example.com/x"
     assert not MediaUrl.parse("https://example.com/x?v=1").is_secret
+
+
+@pytest.mark.parametrize("text", ["https://example.com/\ud800", "https://example.com/?a=\udfff", "https://\ud800@example.com/"])
+def test_half_a_character_is_no_part_of_an_address(text: str) -> None:
+    with pytest.raises(InvalidUrl):
+        MediaUrl.parse(text)
