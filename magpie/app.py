@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import logging
 import os
@@ -116,9 +117,20 @@ class Service:
     # --- life -----------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Serve; the workers go on heating behind."""
+        """Serve; the workers go on heating behind. A start that fails leaves nothing running."""
         if self._lock:
             self._lock.take()
+        try:
+            await self._start()
+        except BaseException:
+            await self.server.close()
+            await self._fetcher.stop()
+            await self._database.close()
+            if self._lock:
+                self._lock.release()
+            raise
+
+    async def _start(self) -> None:
         await self._fetcher.start()
         await upgrade(self.config.database)
         await self.server.start()
@@ -161,7 +173,8 @@ async def serve(config: Config) -> int:
         say(f"Another Magpie is already running on {config.data_dir.absolute()}.")
         return FAILED
     except (ConfigError, DatabaseUnusable, OSError) as wrong:
-        say(f"Magpie cannot start: {wrong}")
+        in_use = isinstance(wrong, OSError) and wrong.errno == errno.EADDRINUSE
+        say(f"Magpie cannot start: {f'port {config.port} is in use; set MAGPIE_PORT to another one' if in_use else wrong}")
         return FAILED
     _welcome(service)
     await stop.wait()

@@ -118,7 +118,9 @@ WebAddress = Annotated[str | None, AfterValidator(_web_address)]
 class Config(BaseSettings):
     """Every setting, with its default. `.env.example` explains each."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
     data_dir: Path = Path("data")
     database_url: Annotated[str | None, AfterValidator(_database)] = None

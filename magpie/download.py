@@ -14,13 +14,13 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from magpie.cli import FAILED, OK, say, show_json
+from magpie.cli import FAILED, OK, USAGE, say, show_json
 from magpie.config import Config, ConfigError
 from magpie.logs import set_up_logs
 from magpie.parts import RandomIds, SystemClock, lock_file, make_data_dir, make_fetcher, make_media, make_policy, make_secrets
 from scraper.fetcher import YtDlpFetcher
 from service.downloads import Downloads, Order
-from service.errors import EngineBusy, InvalidSelection, JobNotLive, MagpieError, fetch_failure
+from service.errors import EngineBusy, InvalidSelection, InvalidUrl, JobNotLive, MagpieError, fetch_failure
 from service.events import JobEventBus
 from service.limits import NoQuota
 from service.media_url import MediaUrl
@@ -46,6 +46,9 @@ async def download_one(
     as_json: bool,
 ) -> int:
     """Returns the exit status."""
+    if output is not None and not await asyncio.to_thread(_can_take, output):
+        say(f"{output} cannot be written: there is no directory {output.parent}")
+        return USAGE
     try:
         order = Order(url=MediaUrl.parse(url), selection=Selection.of(media_type or _kind_of(form), form, quality), origin=Origin.CLI)
         make_data_dir(config)
@@ -53,9 +56,16 @@ async def download_one(
         set_up_logs(config.log_format, secrets=secrets.texts, level=logging.ERROR)
         async with _workplace(config, secrets.vault) as place:
             return await place.do(order, output, as_json=as_json)
+    except (InvalidUrl, InvalidSelection) as wrong:
+        say(str(wrong))
+        return USAGE
     except (MagpieError, ConfigError, DatabaseUnusable, OSError) as wrong:
         say(str(wrong))
         return FAILED
+
+
+def _can_take(output: Path) -> bool:
+    return output.is_dir() or output.absolute().parent.is_dir()
 
 
 def _kind_of(form: str | None) -> str:

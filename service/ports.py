@@ -186,7 +186,7 @@ class Jobs(Protocol):
 
 class Fetches(Protocol):
     async def claim(self, fetch: Fetch) -> Fetch:
-        """Add it, or return the live one with the same key."""
+        """Add it, or return the live one with the same key. A job holds one fetch at a time."""
         ...
 
     async def of_holder(self, job_id: UUID) -> Fetch | None: ...

@@ -12,6 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.model import Fetch, MediaKey
 from storage.tables import fetches
 
+MAX_TRIES = 50
+
 
 def insert(connection: AsyncConnection, table: sa.Table) -> Any:
     """The dialect's INSERT, which knows ON CONFLICT on both."""
@@ -24,7 +26,7 @@ class SqlFetches:
 
     async def claim(self, fetch: Fetch) -> Fetch:
         """The row stays locked until the transaction ends, so that whoever then waits for it is seen by whoever ends it."""
-        while True:
+        for _ in range(MAX_TRIES):
             await self._connection.execute(
                 insert(self._connection, fetches)
                 .values(id=fetch.id, holder=fetch.holder, created_at=fetch.created_at, **key_columns(fetch.key))
@@ -33,6 +35,7 @@ class SqlFetches:
             rows = await self._many(sa.select(fetches).where(*under(fetches, fetch.key)).with_for_update())
             if rows:  # else its holder ended it between the two statements: the place is free
                 return rows[0]
+        raise RuntimeError("a fetch cannot be claimed: its job holds another one")
 
     async def of_holder(self, job_id: UUID) -> Fetch | None:
         """The row stays locked until the transaction ends."""

@@ -39,6 +39,8 @@ def test_values_come_from_the_environment_before_the_file(empty_place: Path, mon
         ("AUTO_DOWNLOAD_HOSTS", "*", "auto_download_hosts", ("*",)),
         ("PUBLIC_URL", "https://m.example/", "public_url", "https://m.example"),
         ("PUBLIC_URL", "", "public_url", None),
+        ("DATA_DIR", "", "data_dir", Path("data")),
+        ("HOST", "", "hosts", ("127.0.0.1", "::1")),
         ("TRUST_LOCAL", "no", "trust_local", False),
         ("HOST", "0.0.0.0,::1", "hosts", ("0.0.0.0", "::1")),
         ("TRUSTED_PROXIES", "10.0.0.0/8,::1", "trusted_proxies", ("10.0.0.0/8", "::1")),
