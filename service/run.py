@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from functools import partial
+from uuid import UUID
 
 from service import endings
 from service.errors import FetchFailed, Interrupted, NoSpace, TooLarge, TooLong, Unsupported
@@ -87,6 +87,11 @@ class Run:
         self._key: MediaKey | None = None
         self._ignores_store = False
         self._last_progress = float("-inf")
+        self._saved_seq = job.seq
+        self._row = asyncio.Lock()
+        self._flusher: asyncio.Task[None] | None = None
+        self._is_flushing = False
+        self._is_superseded = False
 
     async def work(self) -> None:
         """Ends the job, or leaves it waiting for another. Cancelled, it leaves the row as it is."""
@@ -106,6 +111,7 @@ class Run:
             log.exception("job failed unexpectedly", extra=self._about)
             await self._fail("error", "Download failed")
         finally:
+            self._stop_flushing()
             self._parts.media.discard_work(self.job.id)
 
     # --- from the store -----------------------------------------------------------------------------------------
@@ -205,7 +211,7 @@ class Run:
             selection=self.job.selection.key,
         )
         self._key = key
-        await self._change(lambda job: job.identified(found.title, found.artist))
+        self.job = self.job.identified(found.title, found.artist)
         stored = await self._claim(key)
         if stored and not await self._show(stored):
             self._ignores_store = True  # its bytes are gone
@@ -228,29 +234,34 @@ class Run:
         Returns what was stored meanwhile: then there is nothing to hold. Looked at after the claim, so that nobody can
         have finished in between.
         """
-        async with self._parts.database.write() as transaction:
-            held = await transaction.fetches.of_holder(self.job.id)
-            if held is not None and held.key != key:  # the site now says that it is something else: a job holds one fetch at a time
-                await endings.release_fetch(transaction, self.job)
-            mine = Fetch(id=self._parts.ids.new(), key=key, holder=self.job.id, created_at=self._parts.clock.now())
-            fetch = await transaction.fetches.claim(mine)
-            stored = [] if self._ignores_store else await transaction.media_files.under(key)
-            if stored and self._may_serve(stored):
-                if fetch.holder == self.job.id:
-                    await endings.release_fetch(transaction, self.job)
-                return stored
-            if fetch.holder == self.job.id:
-                return []
-            holder = await transaction.jobs.get(fetch.holder)
-            if holder is None or not holder.status.is_live or not self._parts.may_wait:
-                await transaction.fetches.hand_over(fetch.id, self.job.id)
-                return []
-            waiting = self.job.waiting(str(fetch.id))
-            if not await transaction.jobs.save(waiting, if_seq=self.job.seq):
+        async with self._row, self._parts.database.write() as transaction:
+            stored, other = await self._hold(transaction, key)
+            changed = self.job if other is None else self.job.waiting(str(other))
+            if not await transaction.jobs.save(changed, if_seq=self._saved_seq):
                 raise Superseded
-        self.job = waiting
-        self._parts.events.publish(waiting)
-        return []
+        self.job, self._saved_seq = changed, changed.seq
+        self._parts.events.publish(changed)
+        return stored
+
+    async def _hold(self, transaction: Transaction, key: MediaKey) -> tuple[list[MediaFile], UUID | None]:
+        """What is stored meanwhile, and the fetch of another job that this one has to wait for."""
+        held = await transaction.fetches.of_holder(self.job.id)
+        if held is not None and held.key != key:  # the site now says that it is something else: a job holds one fetch at a time
+            await endings.release_fetch(transaction, self.job)
+        mine = Fetch(id=self._parts.ids.new(), key=key, holder=self.job.id, created_at=self._parts.clock.now())
+        fetch = await transaction.fetches.claim(mine)
+        stored = [] if self._ignores_store else await transaction.media_files.under(key)
+        if stored and self._may_serve(stored):
+            if fetch.holder == self.job.id:
+                await endings.release_fetch(transaction, self.job)
+            return stored, None
+        if fetch.holder == self.job.id:
+            return [], None
+        holder = await transaction.jobs.get(fetch.holder)
+        if holder is None or not holder.status.is_live or not self._parts.may_wait:
+            await transaction.fetches.hand_over(fetch.id, self.job.id)
+            return [], None
+        return [], fetch.id
 
     async def progressed(self, progress: Progress) -> None:
         await self._move(progress, at_once=progress.phase is not self.job.progress.phase)
@@ -261,7 +272,6 @@ class Run:
         if not fetched.files or self._key is None:
             raise Unsupported
         await self._move(replace(self.job.progress, phase=Phase.STORING, speed=None, eta=None), at_once=True)
-        await self._change(lambda job: job.identified(fetched.title, fetched.artist))
         now = self._parts.clock.now()
         media = [
             MediaFile(
@@ -325,13 +335,16 @@ class Run:
 
     async def _complete(self, shown: list[JobFile], new_key: MediaKey | None) -> None:
         """One transaction: the files, the job, its history entry and those who waited for it."""
+        self._stop_flushing()
         first = shown[0].media
-        async with self._parts.database.write() as transaction:
+        async with self._row, self._parts.database.write() as transaction:
             present = await transaction.jobs.get(self.job.id)
             is_ours = present is not None and present.status.is_live and present.attempt == self.job.attempt
             if present is not None and is_ours:
-                done = present.identified(first.title, first.artist).completed(
-                    self._parts.clock.now(), sum(file.media.size for file in shown)
+                done = (
+                    self._newest(present)
+                    .identified(first.title, first.artist)
+                    .completed(self._parts.clock.now(), sum(file.media.size for file in shown))
                 )
                 await transaction.jobs.save(done, if_seq=present.seq)
                 if new_key is not None:
@@ -350,16 +363,21 @@ class Run:
         self._ended(done, started)
 
     async def _fail(self, code: str, message: str) -> None:
-        async with self._parts.database.write() as transaction:
+        self._stop_flushing()
+        async with self._row, self._parts.database.write() as transaction:
             present = await transaction.jobs.get(self.job.id)
             if present is None or not present.status.is_live or present.attempt != self.job.attempt:
                 return
-            failed = present.failed(self._parts.clock.now(), code, message)
+            failed = self._newest(present).failed(self._parts.clock.now(), code, message)
             await transaction.jobs.save(failed, if_seq=present.seq)
             if code in OUR_FAILURES:
                 await self._parts.quota.refund(transaction, failed)
             started = await endings.end(transaction, failed, [])
         self._ended(failed, started)
+
+    def _newest(self, present: Job) -> Job:
+        """The row's state with the progress that did not reach the row; `seq` never falls behind what was published."""
+        return replace(present, progress=self.job.progress, seq=max(present.seq, self.job.seq))
 
     def _ended(self, job: Job, started: Sequence[Job]) -> None:
         self.job = job
@@ -371,20 +389,33 @@ class Run:
     # --- the row ------------------------------------------------------------------------------------------------
 
     async def _move(self, progress: Progress, *, at_once: bool) -> None:
+        """The news at once, the row a little later with the newest state: most phases of a small job never reach it."""
+        if self._is_superseded:
+            raise Superseded
         now = self._parts.clock.monotonic()
         if not at_once and now - self._last_progress < self._parts.policy.progress_interval:
             return
         self._last_progress = now
-        await self._change(partial(Job.moved, progress=progress))
+        self.job = self.job.moved(progress)
+        self._parts.events.publish(self.job)
+        if self._flusher is None or self._flusher.done():
+            self._flusher = asyncio.create_task(self._flush())
 
-    async def _change(self, change: Callable[[Job], Job]) -> None:
-        """Write the changed job. Raises `Superseded` when the job was ended by somebody else."""
-        changed = change(self.job)
-        async with self._parts.database.write() as transaction:
-            if not await transaction.jobs.save(changed, if_seq=self.job.seq):
-                raise Superseded
-        self.job = changed
-        self._parts.events.publish(changed)
+    async def _flush(self) -> None:
+        await asyncio.sleep(self._parts.policy.progress_interval)
+        self._is_flushing = True
+        async with self._row, self._parts.database.write() as transaction:
+            newest = self.job
+            if await transaction.jobs.save(newest, if_seq=self._saved_seq):
+                self._saved_seq = newest.seq
+            else:
+                self._is_superseded = True
+        self._is_flushing = False
+
+    def _stop_flushing(self) -> None:
+        """A write that is under way is let finish: `_row` is what others wait for."""
+        if self._flusher is not None and not self._is_flushing:
+            self._flusher.cancel()
 
     @property
     def _trust_class(self) -> str:

@@ -38,7 +38,9 @@ class House:
     clock: FakeClock = field(default_factory=FakeClock)
     quota: Quota = field(default_factory=NoQuota)
     width: int = 4
-    policy: RunPolicy = field(default_factory=lambda: RunPolicy(backoff=(timedelta(0), timedelta(0)), min_free_disk=0))
+    policy: RunPolicy = field(
+        default_factory=lambda: RunPolicy(backoff=(timedelta(0), timedelta(0)), min_free_disk=0, progress_interval=0.05)
+    )
     seen: list[Job] = field(default_factory=list)
 
     async def start(self) -> None:
