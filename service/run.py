@@ -118,9 +118,13 @@ class Run:
 
     async def stored_without_asking(self, transaction: Transaction) -> list[MediaFile]:
         """What is stored for this address and may be served without a look at the site."""
-        key = await transaction.media_files.key_of(self.job.url, self.job.scope, self.job.selection)
-        files = await transaction.media_files.under(key) if key else []
+        files = await self._stored(transaction)
         return files if files and self._may_serve(files) else []
+
+    async def _stored(self, transaction: Transaction) -> list[MediaFile]:
+        """What is stored for this address, fresh or not."""
+        key = await transaction.media_files.key_of(self.job.url, self.job.scope, self.job.selection)
+        return await transaction.media_files.under(key) if key else []
 
     def _may_serve(self, files: Sequence[MediaFile]) -> bool:
         """Fresh ones (fetched since the job was made) always; others unless a refresh or a look at the site is due."""
@@ -131,17 +135,14 @@ class Run:
     async def from_store(self) -> bool:
         """Complete the job with stored media, if there is some that still holds."""
         async with self._parts.database.read() as transaction:
-            files = await self.stored_without_asking(transaction)
-            if not files and not self.job.refresh:
-                key = await transaction.media_files.key_of(self.job.url, self.job.scope, self.job.selection)
-                files = await transaction.media_files.under(key) if key else []
+            files = await self._stored(transaction)
         if not files:
             return False
         return (self._may_serve(files) or await self._still_holds(files)) and await self._show(files)
 
     async def _still_holds(self, files: Sequence[MediaFile]) -> bool:
         known = files[0].validators
-        if known is None:
+        if known is None or self.job.refresh:
             return False
         try:
             now = await self._parts.fetcher.validators(self.job.url, self._trust_class)
