@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -31,7 +32,7 @@ from service.model import (
 from service.ports import IdempotencyKey
 from storage import tables
 from storage.database import SqlDatabase
-from storage.migrate import upgrade
+from storage.migrate import DatabaseUnusable, upgrade
 from storage.vault import MultiFernetVault
 from tests.support.fakes import FakeClock
 
@@ -327,3 +328,21 @@ async def test_an_address_that_may_be_a_credential_is_encrypted_in_its_row(datab
         assert await transaction.jobs.get(job.id) == job
     await database.close()
     assert "hunter2" not in stored
+
+
+async def test_a_database_of_a_newer_version_is_refused_in_one_line_and_left_alone(database: SqlDatabase) -> None:
+    async with database.write() as transaction:
+        await transaction.jobs._connection.execute(sa.text("update alembic_version set version_num = '9999'"))
+    with pytest.raises(DatabaseUnusable) as refused:
+        await upgrade(database.url)
+    assert "another version" in str(refused.value)
+    assert "\n" not in str(refused.value)
+    async with database.read() as transaction:
+        assert (await transaction.accounts.get(0)) is not None
+
+
+async def test_a_file_that_is_no_database_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "magpie.db").write_bytes(b"this is no database at all " * 200)
+    with pytest.raises(DatabaseUnusable) as refused:
+        await upgrade(f"sqlite:///{tmp_path}/magpie.db")
+    assert "\n" not in str(refused.value)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from magpie.config import ConfigError, read_config, unknown_names
+from magpie.parts import make_fetcher
 
 
 @pytest.fixture(autouse=True)
@@ -99,3 +100,9 @@ def test_a_misspelt_setting_is_noticed() -> None:
 def test_any_address_outside_loopback_counts_as_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAGPIE_HOST", "127.0.0.1,0.0.0.0")
     assert not read_config().listens_on_loopback_only
+
+
+def test_a_plugin_directory_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAGPIE_YTDLP_PLUGIN_DIRS", "no/such/place")
+    with pytest.raises(ConfigError, match="MAGPIE_YTDLP_PLUGIN_DIRS"):
+        make_fetcher(read_config())
