@@ -10,7 +10,7 @@ export UV_COMPILE_BYTECODE = 1
 
 TESTS = tests/unit tests/contract tests/integration tests/docs tests/property
 
-.PHONY: run download doctor test test-all check format bench lock clean
+.PHONY: run demo download doctor browser test test-all check format bench lock clean
 
 run: $(VENV)/.run
 	@$(BIN)/magpie run
@@ -42,6 +42,7 @@ bench: $(VENV)/.dev
 lock: $(UV)
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 pyproject.toml --group dev -o requirements/dev.txt
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 -c requirements/dev.txt pyproject.toml --group build -o requirements/run.txt
+	$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 -c requirements/dev.txt --group browser -o requirements/browser.txt
 
 $(UV):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Magpie needs Python 3.11 or later; '$(PYTHON)' is older. Try: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
@@ -61,6 +62,13 @@ $(VENV)/.run: requirements/run.txt pyproject.toml | $(BIN)/python
 $(VENV)/.dev: requirements/dev.txt pyproject.toml | $(BIN)/python
 	@$(UV) pip install --quiet --python "$(CURDIR)/$(BIN)/python" --require-hashes -r requirements/dev.txt
 	@$(UV) pip install --quiet --python "$(CURDIR)/$(BIN)/python" --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# What the browser tests need besides Chromium itself (Debian and Ubuntu: apt install chromium).
+browser: $(VENV)/.browser
+
+$(VENV)/.browser: requirements/browser.txt $(VENV)/.dev
+	@$(UV) pip install --quiet --python "$(CURDIR)/$(BIN)/python" --require-hashes -r requirements/browser.txt
 	@touch $@
 
 clean:

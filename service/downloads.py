@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from service import endings
+from service import endings, lists
 from service.context import current_job
-from service.errors import Conflict, IdempotencyConflict, JobNotFound, JobNotLive, JobNotRetryable
+from service.descriptions import ListItem
+from service.errors import Conflict, IdempotencyConflict, InvalidInput, JobNotFound, JobNotLive, JobNotRetryable
 from service.media_url import MediaUrl
-from service.model import PUBLIC, DownloadSession, Job, JobFile, JobStatus, Origin, Selection
+from service.model import DownloadSession, Job, JobFile, JobStatus, Origin, Selection
 from service.ports import Clock, Database, Engine, Fetcher, IdempotencyKey, Ids, JobEvents, Media, Quota, Transaction
 from service.run import Run, RunParts, RunPolicy
 
@@ -41,6 +43,10 @@ class Promise:
     caller: str
     key: str
     body_hash: str
+
+
+Also = Callable[[Transaction, Job], Awaitable[None]]
+"""What a caller writes in the transaction that accepts a job; what it raises undoes the acceptance."""
 
 
 class _KeyTaken(Exception):
@@ -81,7 +87,7 @@ class Downloads:
 
     # --- asking -------------------------------------------------------------------------------------------------
 
-    async def submit(self, order: Order, promise: Promise | None = None) -> tuple[Job, bool]:
+    async def submit(self, order: Order, promise: Promise | None = None, also: Also | None = None) -> tuple[Job, bool]:
         """The job, and whether it is new.
 
         Media that is in the store already comes back as a completed job at once. Raises `AddressNotAllowed`,
@@ -97,6 +103,8 @@ class Downloads:
         try:
             async with self._database.write() as transaction:
                 twin = await self._accept(transaction, order, job, folder, promise)
+                if also:
+                    await also(transaction, twin or job)
                 stored = [] if twin else await Run(self._parts, job).stored_without_asking(transaction)
                 if not twin and not stored:
                     await transaction.queue.enqueue(job)
@@ -113,9 +121,31 @@ class Downloads:
             job = await self._hand_back(job)
         return job, True
 
+    async def submit_list(self, order: Order, title: str, items: Sequence[ListItem], also: Also | None = None) -> Job:
+        """A parent job with a child for each item; an address that occurs twice is one item. All are accepted or none.
+
+        Raises `LimitReached`, and `InvalidInput` for a list without items.
+        """
+        once = list({item.url: item for item in items}.values())
+        if not once:
+            raise InvalidInput("There is nothing in this list.")
+        job, folder = self._job(order)
+        parent = lists.parent_of(job, title, len(once))
+        async with self._database.write() as transaction:
+            if twin := await self._accept(transaction, order, parent, folder, None):
+                if also:
+                    await also(transaction, twin)
+                return twin
+            children = await lists.add_children(transaction, self._quota, self._ids, parent, once)
+            if also:
+                await also(transaction, parent)
+        log.info("list accepted", extra={"job_id": str(parent.id), "url": parent.url.shown, "items": len(children)})
+        for changed in (parent, *children):
+            self._events.publish(changed)
+        return parent
+
     def _job(self, order: Order) -> tuple[Job, UUID]:
         session_id = order.download_session_id or self._ids.new()
-        private = f"account:{order.account_id}" if order.account_id is not None else f"session:{session_id}"
         job = Job(
             id=self._ids.new(),
             download_session_id=session_id,
@@ -123,7 +153,7 @@ class Downloads:
             origin=order.origin,
             url=order.url,
             selection=order.selection,
-            scope=private if order.url.is_secret else PUBLIC,
+            scope=lists.scope_of(order.account_id, session_id, is_secret=order.url.is_secret),
             refresh=order.refresh,
             created_at=self._clock.now(),
         )
@@ -219,40 +249,75 @@ class Downloads:
     # --- changing -----------------------------------------------------------------------------------------------
 
     async def cancel(self, job_id: UUID) -> Job:
-        """A queued job ends at once; of a running one every process is killed. Raises `JobNotFound`, `JobNotLive`."""
-        while True:
-            job = await self.get(job_id)
+        """A queued job ends at once; of a running one every process is killed; a list ends with all its items.
+
+        Raises `JobNotFound`, `JobNotLive`.
+        """
+        async with self._database.write() as transaction:
+            job = await transaction.jobs.locked(job_id)
+            if job is None:
+                raise JobNotFound
             if not job.status.is_live:
                 raise JobNotLive
             cancelled = job.cancelled(self._clock.now())
-            async with self._database.write() as transaction:
-                if not await transaction.jobs.save(cancelled, if_seq=job.seq):
-                    continue
-                started = await endings.end(transaction, cancelled, [])
-            break
-        if running := self._running.get(job_id):
-            running.cancel()
-            await asyncio.wait({running})
-        if self._engine is not None:
-            await self._engine.cancel(job)
+            await transaction.jobs.save(cancelled, if_seq=job.seq)
+            children = [child for child in await transaction.jobs.children_of(job_id) if child.status.is_live]
+            started: list[Job] = []
+            for child in children:
+                ended = child.cancelled(self._clock.now())
+                if await transaction.jobs.save(ended, if_seq=child.seq):
+                    started += [ended, *await endings.end(transaction, ended, [])]
+            started += await endings.end(transaction, cancelled, [])
+        await self._stop_working_on([job, *children])
         for changed in (cancelled, *started):
             self._events.publish(changed)
         return cancelled
 
+    async def _stop_working_on(self, jobs: Sequence[Job]) -> None:
+        running = {task for job in jobs if (task := self._running.get(job.id))}
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running)
+        if self._engine is not None:
+            for job in jobs:
+                if not job.is_list:
+                    await self._engine.cancel(job)
+
     async def retry(self, job_id: UUID) -> Job:
-        """Raises `JobNotFound`, `JobNotRetryable`, `Conflict`, `LimitReached`."""
+        """Of a list, what did not come. Raises `JobNotFound`, `JobNotRetryable`, `Conflict`, `LimitReached`."""
         job = await self.get(job_id)
         async with self._database.write() as transaction:
-            if job.status not in {JobStatus.FAILED, JobStatus.CANCELLED}:
-                raise JobNotRetryable
-            if await transaction.jobs.live_twin(job):
-                raise Conflict("The same download is under way already.")
-            await self._quota.admit(transaction, job)
-            again = await endings.requeue(transaction, job)
-            if again is job:  # somebody else was faster
-                raise JobNotRetryable
-        self._events.publish(again)
+            if job.is_list:
+                changed = await self._retry_items(transaction, job)
+            else:
+                changed = [await self._retry_one(transaction, job)]
+        for one in changed:
+            self._events.publish(one)
+        return changed[0]
+
+    async def _retry_one(self, transaction: Transaction, job: Job) -> Job:
+        if job.status not in {JobStatus.FAILED, JobStatus.CANCELLED}:
+            raise JobNotRetryable
+        if await transaction.jobs.live_twin(job):
+            raise Conflict("The same download is under way already.")
+        await self._quota.admit(transaction, job)
+        again = await endings.requeue(transaction, job)
+        if again is job:  # somebody else was faster
+            raise JobNotRetryable
         return again
+
+    async def _retry_items(self, transaction: Transaction, parent: Job) -> list[Job]:
+        children = await transaction.jobs.children_of(parent.id)
+        missing = [child for child in children if child.status in {JobStatus.FAILED, JobStatus.CANCELLED}]
+        if parent.status.is_live or not missing:
+            raise JobNotRetryable
+        if await transaction.jobs.live_twin(parent):
+            raise Conflict("The same download is under way already.")
+        again = parent.under_way_again()
+        if not await transaction.jobs.save(again, if_seq=parent.seq):
+            raise JobNotRetryable
+        return [again, *[await self._retry_one(transaction, child) for child in missing]]
 
     # --- running ------------------------------------------------------------------------------------------------
 
@@ -301,7 +366,7 @@ class Downloads:
             live = await transaction.jobs.live()
             fetches = {str(fetch.id) for fetch in await transaction.fetches.all()}
         known = await self._engine.known(live)
-        lost = [job for job in live if (job.id not in known if job.waits_for is None else job.waits_for not in fetches)]
+        lost = [job for job in live if not job.is_list and (job.id not in known if job.waits_for is None else job.waits_for not in fetches)]
         for job in lost:
             async with self._database.write() as transaction:
                 await endings.requeue(transaction, job)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from service import lists
 from service.model import HistoryEntry, Job, JobFile, JobStatus, Outcome
 from service.ports import Transaction
 
@@ -17,8 +18,9 @@ async def end(transaction: Transaction, job: Job, files: list[JobFile]) -> list[
     assert job.ended_at is not None
     started = await release_fetch(transaction, job)
     started += await _free_place(transaction, job)
-    if job.parent_id is None:
-        await transaction.history.add(_entry(job, files))
+    if job.parent_id is not None:
+        return started + await lists.child_ended(transaction, job)
+    await transaction.history.add(await lists.entry_of(transaction, job) if job.is_list else _entry(job, files))
     session = await transaction.download_sessions.get(job.download_session_id)
     if session is not None and session.closes_with_job:
         await transaction.download_sessions.close(session.id, job.ended_at)

@@ -252,6 +252,19 @@ class NoSubtitles(FetchFailed):
     code = "no_subtitles"
 
 
+class PicturesUnsupported(FetchFailed):
+    """This post holds pictures, and this service is not set up to fetch those."""
+
+    code = "pictures_unsupported"
+
+
+class ClipOutside(FetchFailed):
+    """The clip begins after the end."""
+
+    code = "clip_outside"
+    advice = "Choose another range."
+
+
 class NoSpace(FetchFailed):
     """There is not enough disk space for this download."""
 

@@ -39,6 +39,8 @@ class Phase(StrEnum):
     DOWNLOADING = "downloading"
     CONVERTING = "converting"
     STORING = "storing"
+    ITEMS = "items"
+    """A list: its items are under way as jobs of their own."""
     BACKING_OFF = "backing_off"
 
 
@@ -58,34 +60,65 @@ class MediaType(StrEnum):
     AUDIO = "audio"
     VIDEO = "video"
     TRANSCRIPT = "transcript"
+    PICTURE = "picture"
+    """All pictures of a post, as they are."""
 
     @property
     def folder(self) -> str:
         """Name of the folder below a job's."""
-        return "transcripts" if self is MediaType.TRANSCRIPT else self.value
+        return f"{self.value}s" if self in {MediaType.TRANSCRIPT, MediaType.PICTURE} else self.value
 
 
 FORMATS: dict[MediaType, tuple[str, ...]] = {
     MediaType.AUDIO: ("mp3", "wav", "flac", "m4a", "opus"),
     MediaType.VIDEO: ("mp4", "webm", "mkv"),
     MediaType.TRANSCRIPT: ("vtt", "srt", "txt"),
+    MediaType.PICTURE: ("original",),
 }
 QUALITIES: dict[MediaType, tuple[str, ...]] = {
     MediaType.AUDIO: ("best", "worst", "128k", "192k", "320k"),
     MediaType.VIDEO: ("best", "2160", "1440", "1080", "720", "480", "360", "worst"),
     MediaType.TRANSCRIPT: ("best",),
+    MediaType.PICTURE: ("best",),
 }
 """The first of each is the default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Clip:
+    """A part of a medium, in whole milliseconds from its beginning: `0 <= start < end`."""
+
+    start: int
+    end: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < self.end:
+            raise InvalidSelection("clip", "A clip must end after it starts.")
+
+    @property
+    def duration(self) -> timedelta:
+        return timedelta(milliseconds=self.end - self.start)
+
+    @property
+    def key(self) -> str:
+        return f"{self.start}-{self.end}"
+
+    @classmethod
+    def from_key(cls, key: str) -> Clip:
+        """The inverse of `key`."""
+        start, _, end = key.partition("-")
+        return cls(start=int(start), end=int(end))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """All that changes the bytes: media type, format, quality and, for transcripts, the language."""
+    """All that changes the bytes: media type, format, quality, for transcripts the language, and the clip that is cut out."""
 
     media_type: MediaType
     format: str
     quality: str
     language: str | None = None
+    clip: Clip | None = None
 
     @classmethod
     def of(
@@ -94,6 +127,7 @@ class Selection:
         format: str | None = None,  # noqa: A002 - the wire's word
         quality: str | None = None,
         language: str | None = None,
+        clip: Clip | None = None,
     ) -> Selection:
         """Fill in the defaults. Raises `InvalidSelection` naming the first wrong field and what is accepted."""
         kind = _one_of("media_type", media_type, tuple(MediaType))
@@ -103,18 +137,31 @@ class Selection:
             format=_one_of("format", format, FORMATS[known]),
             quality=_one_of("quality", _without_p(quality), QUALITIES[known]),
             language=language if known is MediaType.TRANSCRIPT else None,
+            clip=clip if known in {MediaType.AUDIO, MediaType.VIDEO} else None,
         )
 
     @property
     def key(self) -> str:
         """The selection as text, for keys."""
-        return ":".join((self.media_type, self.format, self.quality, *((self.language,) if self.language else ())))
+        parts = [self.media_type, self.format, self.quality]
+        if self.language or self.clip:
+            parts.append(self.language or "")
+        if self.clip:
+            parts.append(self.clip.key)
+        return ":".join(parts)
 
     @classmethod
     def from_key(cls, key: str) -> Selection:
         """The inverse of `key`."""
-        media_type, form, quality, *language = key.split(":")
-        return cls(media_type=MediaType(media_type), format=form, quality=quality, language=language[0] if language else None)
+        media_type, form, quality, *more = key.split(":")
+        language, clip = [*more, "", ""][:2]
+        return cls(
+            media_type=MediaType(media_type),
+            format=form,
+            quality=quality,
+            language=language or None,
+            clip=Clip.from_key(clip) if clip else None,
+        )
 
 
 def _without_p(quality: str | None) -> str | None:
@@ -221,7 +268,7 @@ class DownloadSession:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far a fetch is. Bytes, bytes a second, and seconds."""
+    """How far a fetch is. Bytes, bytes a second, and seconds; in phase `items`, items instead of bytes."""
 
     phase: Phase
     downloaded: int | None = None
@@ -251,6 +298,8 @@ class Job:
     selection: Selection
     scope: str = PUBLIC
     refresh: bool = False
+    position: int = 0
+    """Among its parent's children."""
     status: JobStatus = JobStatus.PENDING
     attempt: int = 1
     """Rises each time the job enters the queue; the engine never runs the same attempt again once it ended."""
@@ -269,8 +318,14 @@ class Job:
 
     @property
     def dedupe_key(self) -> str:
-        """Alike for two requests of one download session that ask for the same bytes."""
-        return hashlib.sha256(f"{self.url.text}\n{self.selection.key}\n{self.scope}".encode()).hexdigest()
+        """Alike for two requests of one download session that ask for the same bytes. A list's items are the list's alone."""
+        family = f"\n{self.parent_id}" if self.parent_id else "\nitems" if self.is_list else ""
+        return hashlib.sha256(f"{self.url.text}\n{self.selection.key}\n{self.scope}{family}".encode()).hexdigest()
+
+    @property
+    def is_list(self) -> bool:
+        """Whether its work is done by its children."""
+        return self.progress.phase is Phase.ITEMS
 
     @property
     def lane(self) -> str:
@@ -312,8 +367,20 @@ class Job:
             seq=self.seq + 1,
         )
 
+    def under_way_again(self) -> Job:
+        """A list of which some items are tried again."""
+        return replace(
+            self,
+            status=JobStatus.PROCESSING,
+            attempt=self.attempt + 1,
+            error_code=None,
+            error_message=None,
+            ended_at=None,
+            seq=self.seq + 1,
+        )
+
     def completed(self, now: datetime, size: int) -> Job:
-        done = Progress(phase=self.progress.phase, downloaded=size, total=size)
+        done = self.progress if self.is_list else Progress(phase=self.progress.phase, downloaded=size, total=size)
         return replace(self, status=JobStatus.COMPLETED, ended_at=now, waits_for=None, progress=done, seq=self.seq + 1)
 
     def failed(self, now: datetime, code: str, message: str) -> Job:

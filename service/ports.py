@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Protocol
 from uuid import UUID
 
+from service.chat_ports import Cards, Deliveries, KeptValues, PreferencesOf, TelegramCopies, TelegramUsers, Updates
+from service.descriptions import Description
 from service.media_url import MediaUrl
 from service.model import (
     Account,
@@ -135,6 +137,17 @@ class Fetcher(Protocol):
         """What the server says of a file now, without fetching it. Raises `FetchFailed`."""
         ...
 
+    async def describe(self, url: MediaUrl, trust_class: str = "public") -> Description:
+        """What is there, without fetching media. Raises `FetchFailed` in the same kinds as `fetch`.
+
+        What was learned is kept for ten minutes: a `fetch` of the same address and trust class need not ask the site again.
+        """
+        ...
+
+    async def thumbnail(self, file: Path) -> bytes | None:
+        """A JPEG of a local file: at most 320 pixels a side and 200 KB. None when there is nothing to show."""
+        ...
+
     async def check_address(self, url: MediaUrl) -> None:
         """Raises `AddressNotAllowed` when the host is or resolves to an address that may not be reached.
 
@@ -149,6 +162,18 @@ class Fetcher(Protocol):
 class Accounts(Protocol):
     async def get(self, account_id: int) -> Account | None: ...
     async def by_username(self, username: str) -> Account | None: ...
+    async def add(self, username: str, now: datetime) -> Account:
+        """Raises `Conflict` when the name is taken."""
+        ...
+
+    async def make_superuser(self, account_id: int) -> None: ...
+    async def has_superuser(self) -> bool:
+        """Besides the built-in account."""
+        ...
+
+    async def remove(self, account_id: int) -> None:
+        """With all that belongs to it."""
+        ...
 
 
 class DownloadSessions(Protocol):
@@ -163,6 +188,22 @@ class Jobs(Protocol):
         ...
 
     async def get(self, job_id: UUID) -> Job | None: ...
+    async def locked(self, job_id: UUID) -> Job | None:
+        """Nobody else changes it until the transaction ends."""
+        ...
+
+    async def children_of(self, job_id: UUID) -> list[Job]:
+        """In the list's order."""
+        ...
+
+    async def of_account(self, account_id: int) -> list[Job]:
+        """Oldest first."""
+        ...
+
+    async def live_of(self, account_id: int) -> list[Job]:
+        """Oldest first."""
+        ...
+
     async def live_twin(self, job: Job) -> Job | None:
         """A live job of the same download session that asks for the same bytes."""
         ...
@@ -211,6 +252,15 @@ class MediaFiles(Protocol):
 
     async def attach(self, files: Sequence[JobFile]) -> None: ...
     async def of_job(self, job_id: UUID) -> list[JobFile]: ...
+    async def shown_by(self, media_file_id: int) -> list[JobFile]:
+        """Every job's file with these bytes, oldest job first."""
+        ...
+
+    async def relocate(self, media_file_id: int, location: str) -> None: ...
+    async def drop_unused(self, media_file_ids: Sequence[int]) -> list[str]:
+        """Forget those that no job shows any more; returns where their bytes lie."""
+        ...
+
     async def shown_as(self, folder: UUID, job_id: UUID, name: str) -> JobFile | None: ...
 
 
@@ -220,6 +270,10 @@ class History(Protocol):
         ...
 
     async def of_job(self, job_id: UUID) -> list[HistoryEntry]: ...
+    async def get(self, entry_id: int) -> HistoryEntry | None: ...
+    async def page(self, account_id: int, *, words: Sequence[str] = (), skip: int = 0, limit: int = 10) -> tuple[list[HistoryEntry], int]:
+        """Newest first, those in which every word occurs, and how many there are in all."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,6 +319,20 @@ class Transaction(Protocol):
     def idempotency_keys(self) -> IdempotencyKeys: ...
     @property
     def queue(self) -> QueueEntries: ...
+    @property
+    def telegram_users(self) -> TelegramUsers: ...
+    @property
+    def preferences(self) -> PreferencesOf: ...
+    @property
+    def updates(self) -> Updates: ...
+    @property
+    def cards(self) -> Cards: ...
+    @property
+    def deliveries(self) -> Deliveries: ...
+    @property
+    def telegram_copies(self) -> TelegramCopies: ...
+    @property
+    def kept_values(self) -> KeptValues: ...
 
 
 class Database(Protocol):

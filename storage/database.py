@@ -15,12 +15,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from service.model import Job
 from service.ports import Vault
 from storage.accounts import SqlAccounts
+from storage.cards import SqlCards
+from storage.deliveries import SqlDeliveries, SqlTelegramCopies
 from storage.download_sessions import SqlDownloadSessions
 from storage.fetches import SqlFetches
 from storage.history import SqlHistory
 from storage.idempotency import SqlIdempotencyKeys
+from storage.inbox import SqlUpdates
 from storage.jobs import SqlJobs
+from storage.kept_values import SqlKeptValues
 from storage.media_files import SqlMediaFiles
+from storage.telegram_users import SqlPreferences, SqlTelegramUsers
 
 PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=15000", "foreign_keys=ON")
 
@@ -79,6 +84,13 @@ class SqlTransaction:
         self.history = SqlHistory(connection)
         self.idempotency_keys = SqlIdempotencyKeys(connection)
         self.queue = SqlQueueEntries(connection, queue)
+        self.telegram_users = SqlTelegramUsers(connection)
+        self.preferences = SqlPreferences(connection)
+        self.updates = SqlUpdates(connection, vault)
+        self.cards = SqlCards(connection, vault)
+        self.deliveries = SqlDeliveries(connection)
+        self.telegram_copies = SqlTelegramCopies(connection)
+        self.kept_values = SqlKeptValues(connection)
 
 
 class SqlQueueEntries:

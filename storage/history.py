@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -31,6 +33,7 @@ class SqlHistory:
                 message=entry.message,
                 code=entry.code,
                 files=list(entry.files),
+                words=f"{entry.title or ''} {entry.url}".casefold(),
                 started_at=entry.started_at,
                 ended_at=entry.ended_at,
             )
@@ -39,9 +42,20 @@ class SqlHistory:
 
     async def of_job(self, job_id: UUID) -> list[HistoryEntry]:
         """Oldest first."""
-        found = await self._connection.execute(
-            sa.select(history_entries).where(history_entries.c.job_id == job_id).order_by(history_entries.c.id)
-        )
+        return await self._many(sa.select(history_entries).where(history_entries.c.job_id == job_id).order_by(history_entries.c.id))
+
+    async def get(self, entry_id: int) -> HistoryEntry | None:
+        found = await self._many(sa.select(history_entries).where(history_entries.c.id == entry_id))
+        return found[0] if found else None
+
+    async def page(self, account_id: int, *, words: Sequence[str] = (), skip: int = 0, limit: int = 10) -> tuple[list[HistoryEntry], int]:
+        conditions = [history_entries.c.account_id == account_id]
+        conditions += [history_entries.c.words.contains(word.casefold(), autoescape=True) for word in words]
+        query = sa.select(history_entries).where(*conditions).order_by(history_entries.c.id.desc()).offset(skip).limit(limit)
+        count = await self._connection.execute(sa.select(sa.func.count()).select_from(history_entries).where(*conditions))
+        return await self._many(query), int(count.scalar_one())
+
+    async def _many(self, query: sa.Select[Any]) -> list[HistoryEntry]:
         return [
             HistoryEntry(
                 id=row.id,
@@ -59,5 +73,5 @@ class SqlHistory:
                 started_at=row.started_at,
                 ended_at=row.ended_at,
             )
-            for row in found
+            for row in await self._connection.execute(query)
         ]

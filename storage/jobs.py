@@ -8,18 +8,16 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.media_url import MediaUrl
 from service.model import Job, JobStatus, Origin, Phase, Progress, Selection
 from service.ports import Vault
 from storage.fetches import insert
+from storage.sealed import Sealing
 from storage.tables import LIVE, jobs
-
-SEALED = "sealed:"
 
 
 class SqlJobs:
     def __init__(self, connection: AsyncConnection, vault: Vault | None) -> None:
-        self._connection, self._vault = connection, vault
+        self._connection, self._sealing = connection, Sealing(vault)
 
     async def add(self, job: Job) -> bool:
         added = await self._connection.execute(
@@ -30,6 +28,19 @@ class SqlJobs:
     async def get(self, job_id: UUID) -> Job | None:
         row = (await self._connection.execute(sa.select(jobs).where(jobs.c.id == job_id))).one_or_none()
         return self._job(row) if row else None
+
+    async def locked(self, job_id: UUID) -> Job | None:
+        found = await self._many(sa.select(jobs).where(jobs.c.id == job_id).with_for_update())
+        return found[0] if found else None
+
+    async def children_of(self, job_id: UUID) -> list[Job]:
+        return await self._many(sa.select(jobs).where(jobs.c.parent_id == job_id).order_by(jobs.c.position))
+
+    async def of_account(self, account_id: int) -> list[Job]:
+        return await self._many(sa.select(jobs).where(jobs.c.account_id == account_id).order_by(jobs.c.created_at, jobs.c.id))
+
+    async def live_of(self, account_id: int) -> list[Job]:
+        return await self._many(sa.select(jobs).where(jobs.c.account_id == account_id, LIVE).order_by(jobs.c.created_at, jobs.c.id))
 
     async def live_twin(self, job: Job) -> Job | None:
         found = await self._many(
@@ -70,7 +81,8 @@ class SqlJobs:
             "account_id": job.account_id,
             "parent_id": job.parent_id,
             "origin": job.origin.value,
-            "url": self._sealed(job.url),
+            "url": self._sealing.seal_url(job.url),
+            "position": job.position,
             "selection": job.selection.key,
             "scope": job.scope,
             "dedupe_key": job.dedupe_key,
@@ -85,7 +97,8 @@ class SqlJobs:
             account_id=row.account_id,
             parent_id=row.parent_id,
             origin=Origin(row.origin),
-            url=self._opened(row.url),
+            url=self._sealing.open_url(row.url),
+            position=row.position,
             selection=Selection.from_key(row.selection),
             scope=row.scope,
             refresh=row.refresh,
@@ -103,17 +116,6 @@ class SqlJobs:
             started_at=row.started_at,
             ended_at=row.ended_at,
         )
-
-    def _sealed(self, url: MediaUrl) -> str:
-        """An address that may be a credential is kept encrypted."""
-        if self._vault is None or not url.is_secret:
-            return url.text
-        return SEALED + self._vault.encrypt(url.text).decode()
-
-    def _opened(self, text: str) -> MediaUrl:
-        if self._vault is not None and text.startswith(SEALED):
-            text = self._vault.decrypt(text.removeprefix(SEALED).encode())
-        return MediaUrl.parse(text)
 
 
 def _state(job: Job) -> dict[str, Any]:

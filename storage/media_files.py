@@ -71,6 +71,19 @@ class SqlMediaFiles:
     async def of_job(self, job_id: UUID) -> list[JobFile]:
         return await self._shown(job_files.c.job_id == job_id)
 
+    async def shown_by(self, media_file_id: int) -> list[JobFile]:
+        return await self._shown(job_files.c.media_file_id == media_file_id)
+
+    async def relocate(self, media_file_id: int, location: str) -> None:
+        await self._connection.execute(sa.update(media_files).where(media_files.c.id == media_file_id).values(location=location))
+
+    async def drop_unused(self, media_file_ids: Sequence[int]) -> list[str]:
+        shown = sa.exists().where(job_files.c.media_file_id == media_files.c.id)
+        gone = await self._connection.execute(
+            sa.delete(media_files).where(media_files.c.id.in_(media_file_ids), ~shown).returning(media_files.c.location)
+        )
+        return [row.location for row in gone]
+
     async def shown_as(self, folder: UUID, job_id: UUID, name: str) -> JobFile | None:
         found = await self._shown(job_files.c.job_id == job_id, job_files.c.name == name, download_sessions.c.folder == folder)
         return found[0] if found else None
@@ -82,7 +95,7 @@ class SqlMediaFiles:
             .join(jobs, jobs.c.id == job_files.c.job_id)
             .join(download_sessions, download_sessions.c.id == jobs.c.download_session_id)
             .where(*conditions)
-            .order_by(job_files.c.position)
+            .order_by(jobs.c.created_at, job_files.c.position)
         )
         return [
             JobFile(job_id=row.job_id, media=_media_file(row), name=row.name, path=row.path, epoch=row.epoch)

@@ -102,6 +102,7 @@ jobs = Table(
     Column("scope", sa.String(80), nullable=False),
     Column("dedupe_key", sa.String(64), nullable=False),
     Column("refresh", sa.Boolean, nullable=False),
+    Column("position", sa.Integer, nullable=False, server_default="0"),  # among its parent's children
     Column("status", sa.String(12), nullable=False),
     Column("attempt", sa.Integer, nullable=False),
     Column("starts", sa.Integer, nullable=False),
@@ -213,6 +214,7 @@ history_entries = Table(
     Column("message", sa.Text, nullable=False),
     Column("code", sa.String(40)),
     Column("files", sa.JSON, nullable=False),
+    Column("words", sa.Text),  # title and address, case-folded: what a search looks into
     Column("started_at", UtcDateTime),
     Column("ended_at", UtcDateTime, nullable=False),
     UniqueConstraint("job_id", "attempt"),
@@ -236,3 +238,94 @@ kept_values = Table(
     Column("value", sa.Text, nullable=False),
 )
 """Single values of the installation, such as the fingerprint of the key that its secrets were encrypted with."""
+
+# --- the chat -------------------------------------------------------------------------------------------------------
+
+telegram_users = Table(
+    "telegram_users",
+    metadata,
+    Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
+    Column("account_id", BIG_ID, ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("first_name", sa.Text, nullable=False),
+    Column("username", sa.String(64)),
+    Column("language_code", sa.String(35)),
+    Column("download_session_id", sa.Uuid, ForeignKey("download_sessions.id", ondelete="CASCADE"), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+preferences = Table(
+    "preferences",
+    metadata,
+    Column("account_id", BIG_ID, ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("selection", sa.String(100)),
+    Column("starts_by_itself", sa.Boolean, nullable=False),
+    Column("language", sa.String(8)),
+)
+
+telegram_updates = Table(
+    "telegram_updates",
+    metadata,
+    Column("bot_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    Column("update_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    Column("body", sa.Text, nullable=False),  # encrypted: people send more than links
+    Column("received_at", UtcDateTime, nullable=False),
+)
+"""The inbox: what Telegram told us and no use case has dealt with yet."""
+
+cards = Table(
+    "cards",
+    metadata,
+    Column("id", sa.String(16), primary_key=True),
+    Column("bot_id", sa.BigInteger, nullable=False),
+    Column("account_id", BIG_ID, ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("chat_id", sa.BigInteger, nullable=False),
+    Column("thread_id", sa.BigInteger),
+    Column("request_id", sa.BigInteger),
+    Column("position", sa.Integer, nullable=False),
+    Column("url", sa.Text, nullable=False),
+    Column("clip", sa.String(40)),
+    Column("message_id", sa.BigInteger),
+    Column("state", sa.String(12), nullable=False),
+    Column("description", sa.Text),  # JSON, encrypted where the address is
+    Column("picture", sa.LargeBinary),  # JPEG
+    Column("starts_at", UtcDateTime),
+    Column("job_id", sa.Uuid, ForeignKey("jobs.id", ondelete="SET NULL"), index=True),
+    Column("error_code", sa.String(40)),
+    Column("range_from", sa.Integer, nullable=False),
+    Column("range_to", sa.Integer),
+    Column("created_at", UtcDateTime, nullable=False),
+    UniqueConstraint("bot_id", "chat_id", "request_id", "position"),
+    Index("ix_cards_message", "bot_id", "chat_id", "message_id"),
+    Index(
+        "ix_cards_open",
+        "created_at",
+        sqlite_where=sa.text("state in ('looking', 'offered', 'ordered')"),
+        postgresql_where=sa.text("state in ('looking', 'offered', 'ordered')"),
+    ),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", BIG_ID, primary_key=True),
+    Column("card_id", sa.String(16), ForeignKey("cards.id", ondelete="CASCADE"), nullable=False),
+    Column("job_id", sa.Uuid, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("state", sa.String(12), nullable=False),
+    Column("tries", sa.Integer, nullable=False),
+    Column("parts", sa.Integer, nullable=False),
+    Column("error_code", sa.String(40)),
+    Column("created_at", UtcDateTime, nullable=False),
+    UniqueConstraint("card_id", "job_id"),
+)
+
+telegram_copies = Table(
+    "telegram_copies",
+    metadata,
+    Column("media_file_id", BIG_ID, ForeignKey("media_files.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("bot_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", sa.String(12), nullable=False),
+    Column("file_id", sa.Text, nullable=False),
+    Column("vault_chat_id", sa.BigInteger),
+    Column("vault_message_id", sa.BigInteger),
+)
+"""Stored media as Telegram has it."""

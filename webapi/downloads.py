@@ -277,7 +277,7 @@ def _allowed(text: str, hosts: frozenset[str]) -> MediaUrl:
 
 def _selection(given: dict[str, Any]) -> Selection:
     media_type = _text(given, "media_type") or MediaType.AUDIO.value
-    if media_type == MediaType.TRANSCRIPT:
+    if media_type in {MediaType.TRANSCRIPT, MediaType.PICTURE}:
         raise InvalidField("media_type must be one of: audio, video")
     try:
         return Selection.of(media_type, _text(given, "format"), _text(given, "quality"))

@@ -42,7 +42,7 @@ def test_every_selection_survives_its_key(media_type: MediaType) -> None:
 @pytest.mark.parametrize(
     ("given", "field", "accepted"),
     [
-        (("music", None, None), "media_type", "audio, video, transcript"),
+        (("music", None, None), "media_type", "audio, video, transcript, picture"),
         (("audio", "mp4", None), "format", "mp3, wav, flac, m4a, opus"),
         (("video", "mp4", "128k"), "quality", "best, 2160, 1440, 1080, 720, 480, 360, worst"),
     ],

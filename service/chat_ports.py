@@ -1,0 +1,104 @@
+"""What the chat's use cases need of the database, as small Protocols."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+from uuid import UUID
+
+from service.chat import Card, Delivery, Preferences, ReceivedUpdate, TelegramCopy, TelegramUser
+
+
+class TelegramUsers(Protocol):
+    async def get(self, telegram_id: int) -> TelegramUser | None: ...
+    async def of_account(self, account_id: int) -> list[TelegramUser]: ...
+    async def add(self, user: TelegramUser) -> bool:
+        """False, and no change, when it is known already."""
+        ...
+
+    async def save(self, user: TelegramUser) -> None:
+        """Name, language and download session in use."""
+        ...
+
+
+class PreferencesOf(Protocol):
+    async def get(self, account_id: int) -> Preferences:
+        """The defaults for whoever has changed none."""
+        ...
+
+    async def put(self, account_id: int, preferences: Preferences) -> None: ...
+
+
+class Updates(Protocol):
+    """The inbox: what Telegram told us and no use case has dealt with yet."""
+
+    async def add(self, updates: Sequence[ReceivedUpdate]) -> set[int]:
+        """The ids of those that are new."""
+        ...
+
+    async def remove(self, bot_id: int, update_ids: Sequence[int]) -> None: ...
+    async def all(self, bot_id: int) -> list[ReceivedUpdate]:
+        """Oldest first."""
+        ...
+
+
+class Cards(Protocol):
+    async def add(self, card: Card) -> bool:
+        """False, and no change, when there is one for the same address of the same message."""
+        ...
+
+    async def get(self, card_id: str) -> Card | None: ...
+    async def of_message(self, bot_id: int, chat_id: int, request_id: int) -> list[Card]:
+        """By position."""
+        ...
+
+    async def shown_as(self, bot_id: int, chat_id: int, message_id: int) -> Card | None: ...
+    async def save(self, card: Card, *, if_state: str) -> bool:
+        """Write it if its state in the database is still this one; False, and no change, if not."""
+        ...
+
+    async def shown(self, card_id: str, message_id: int | None) -> None:
+        """Our message for it, whatever its state."""
+        ...
+
+    async def of_job(self, job_id: UUID) -> list[Card]: ...
+    async def open(self, bot_id: int) -> list[Card]:
+        """All that something is still to happen to, oldest first."""
+        ...
+
+    async def open_of(self, account_id: int, chat_id: int | None = None) -> list[Card]: ...
+
+
+class Deliveries(Protocol):
+    async def add(self, delivery: Delivery) -> None:
+        """Nothing changes when the job is on its way to this card already."""
+        ...
+
+    async def get(self, delivery_id: int) -> Delivery | None: ...
+    async def of_card(self, card_id: str) -> list[Delivery]: ...
+    async def open(self, bot_id: int) -> list[Delivery]:
+        """Those whose job has ended well and that have not arrived, oldest first."""
+        ...
+
+    async def due(self, job_id: UUID) -> list[Delivery]: ...
+    async def save(self, delivery: Delivery, *, if_state: str) -> bool: ...
+
+
+class TelegramCopies(Protocol):
+    async def get(self, media_file_id: int, bot_id: int) -> TelegramCopy | None: ...
+    async def of_any_bot(self, media_file_id: int, vault_chat_id: int) -> TelegramCopy | None:
+        """One that lies in this vault chat."""
+        ...
+
+    async def put(self, copy: TelegramCopy) -> None: ...
+    async def forget(self, media_file_id: int, bot_id: int) -> None: ...
+
+
+class KeptValues(Protocol):
+    """Single values of the installation."""
+
+    async def get(self, name: str) -> str | None: ...
+    async def put(self, name: str, value: str) -> None: ...
+    async def remove(self, name: str, value: str) -> bool:
+        """Whether it was there with this value: of several who try, one succeeds."""
+        ...
