@@ -8,7 +8,6 @@ from enum import StrEnum
 from uuid import UUID
 
 from service.descriptions import Description
-from service.errors import FetchFailed, MagpieError
 from service.media_url import MediaUrl
 from service.model import Account, Clip, Selection
 
@@ -108,8 +107,8 @@ class Card:
     def described(self, description: Description, starts_at: datetime | None) -> Card:
         return replace(self, state=CardState.OFFERED, description=description, starts_at=starts_at)
 
-    def failed(self, error: MagpieError) -> Card:
-        return replace(self, state=CardState.FAILED, error_code=error.code if isinstance(error, FetchFailed) else "error", starts_at=None)
+    def failed(self, code: str) -> Card:
+        return replace(self, state=CardState.FAILED, error_code=code, starts_at=None)
 
     def ordered(self, job_id: UUID) -> Card:
         return replace(self, state=CardState.ORDERED, job_id=job_id, starts_at=None, error_code=None)

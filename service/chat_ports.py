@@ -7,6 +7,8 @@ from typing import Protocol
 from uuid import UUID
 
 from service.chat import Card, Delivery, Preferences, ReceivedUpdate, TelegramCopy, TelegramUser
+from service.descriptions import Description
+from service.media_url import MediaUrl
 
 
 class TelegramUsers(Protocol):
@@ -62,6 +64,10 @@ class Cards(Protocol):
         ...
 
     async def of_job(self, job_id: UUID) -> list[Card]: ...
+    async def told_of(self, url: MediaUrl) -> Description | None:
+        """What the newest card about this address told."""
+        ...
+
     async def open(self, bot_id: int) -> list[Card]:
         """All that something is still to happen to, oldest first."""
         ...

@@ -159,6 +159,39 @@ class Stopping(Unavailable):
     code = "stopping"
 
 
+# --- the chat -------------------------------------------------------------------------------------------------------
+
+
+class NotInvited(Forbidden):
+    """You are not on this bot's list."""
+
+    code = "not_invited"
+
+
+class Blocked(Forbidden):
+    """This account is blocked."""
+
+    code = "blocked"
+
+
+class CardGone(NotFound):
+    """This button no longer leads anywhere; send the link again."""
+
+    code = "card_gone"
+
+
+class NotYours(Forbidden):
+    """This belongs to somebody else."""
+
+    code = "not_yours"
+
+
+class AlreadyChosen(Conflict):
+    """That is under way already."""
+
+    code = "already_chosen"
+
+
 # --- why a fetch failed ---------------------------------------------------------------------------------------------
 
 

@@ -62,11 +62,13 @@ class MediaType(StrEnum):
     TRANSCRIPT = "transcript"
     PICTURE = "picture"
     """All pictures of a post, as they are."""
+    DOCUMENT = "document"
+    """Any other file, as somebody forwarded it: it is kept, but cannot be ordered."""
 
     @property
     def folder(self) -> str:
         """Name of the folder below a job's."""
-        return f"{self.value}s" if self in {MediaType.TRANSCRIPT, MediaType.PICTURE} else self.value
+        return f"{self.value}s" if self in {MediaType.TRANSCRIPT, MediaType.PICTURE, MediaType.DOCUMENT} else self.value
 
 
 FORMATS: dict[MediaType, tuple[str, ...]] = {
@@ -130,7 +132,7 @@ class Selection:
         clip: Clip | None = None,
     ) -> Selection:
         """Fill in the defaults. Raises `InvalidSelection` naming the first wrong field and what is accepted."""
-        kind = _one_of("media_type", media_type, tuple(MediaType))
+        kind = _one_of("media_type", media_type, tuple(FORMATS))
         known = MediaType(kind)
         return cls(
             media_type=known,

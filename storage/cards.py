@@ -64,6 +64,11 @@ class SqlCards:
         within = () if chat_id is None else (cards.c.chat_id == chat_id,)
         return await self._many(cards.c.account_id == account_id, OPEN, *within)
 
+    async def told_of(self, url: MediaUrl) -> Description | None:
+        newest = sa.select(cards).where(cards.c.url_digest == url.digest, cards.c.description.is_not(None))
+        row = (await self._connection.execute(newest.order_by(cards.c.created_at.desc()).limit(1))).one_or_none()
+        return self._card(row).description if row else None
+
     async def _many(self, *conditions: sa.ColumnElement[bool] | sa.TextClause) -> list[Card]:
         found = await self._connection.execute(sa.select(cards).where(*conditions).order_by(cards.c.created_at, cards.c.id))
         return [self._card(row) for row in found]
@@ -79,6 +84,7 @@ class SqlCards:
             "request_id": card.request_id,
             "position": card.position,
             "url": self._sealing.seal_url(card.url),
+            "url_digest": card.url.digest,
             "clip": card.clip.key if card.clip else None,
             "message_id": card.message_id,
             "created_at": card.created_at,

@@ -60,6 +60,10 @@ class DiskMedia:
     async def exists(self, location: str) -> bool:
         return await asyncio.to_thread(self._inside(location).is_file)
 
+    async def keep_as(self, location: str, path: str) -> str:
+        await self.show(location, path)
+        return path
+
     async def delete(self, path: str) -> None:
         """Deleting what is gone is no error. Folders that it leaves empty go too."""
         await asyncio.to_thread(self._remove, self._inside(path))
@@ -158,6 +162,11 @@ class S3Media:
         del path
         if not await self.exists(location):
             raise FileNotFoundError(location)
+
+    async def keep_as(self, location: str, path: str) -> str:
+        """An object has one place, which all share."""
+        del path
+        return location
 
     async def exists(self, location: str) -> bool:
         try:

@@ -283,6 +283,7 @@ cards = Table(
     Column("request_id", sa.BigInteger),
     Column("position", sa.Integer, nullable=False),
     Column("url", sa.Text, nullable=False),
+    Column("url_digest", sa.String(64), nullable=False, index=True),
     Column("clip", sa.String(40)),
     Column("message_id", sa.BigInteger),
     Column("state", sa.String(12), nullable=False),

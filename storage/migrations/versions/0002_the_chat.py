@@ -71,6 +71,7 @@ def _messages() -> None:
         sa.Column("request_id", sa.BigInteger(), nullable=True),
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("url_digest", sa.String(length=64), nullable=False),
         sa.Column("clip", sa.String(length=40), nullable=True),
         sa.Column("message_id", sa.BigInteger(), nullable=True),
         sa.Column("state", sa.String(length=12), nullable=False),
@@ -98,6 +99,7 @@ def _messages() -> None:
         sqlite_where=sa.text("state in ('looking', 'offered', 'ordered')"),
         postgresql_where=sa.text("state in ('looking', 'offered', 'ordered')"),
     )
+    op.create_index(op.f("ix_cards_url_digest"), "cards", ["url_digest"], unique=False)
     op.create_table(
         "deliveries",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
