@@ -16,7 +16,7 @@ from service.descriptions import Description, DescriptionKind, ListItem
 from service.downloads import Downloads, Order
 from service.errors import AlreadyChosen, CardGone, Conflict, FetchFailed, InvalidInput, JobNotFound, JobNotLive, NotYours
 from service.media_url import MediaUrl
-from service.model import PUBLIC, Clip, Job, JobStatus, MediaType, Origin, Selection
+from service.model import PUBLIC, Clip, Job, MediaType, Origin, Selection
 from service.ports import Clock, Database, Transaction
 
 log = logging.getLogger("magpie.cards")
@@ -64,9 +64,9 @@ class ChatCards:
 
     # --- a card begins ----------------------------------------------------------------------------------------------
 
-    async def open(self, member: Member, request: Request, finds: Sequence[Find]) -> list[Card]:
+    async def open(self, member: Member, request: Request, finds: Sequence[Find], *, asks: bool = False) -> list[Card]:
         """A card for each address. The same message asking again, as after a crash, gets the cards it has."""
-        cards = [self._card(member, request, position, find) for position, find in enumerate(finds)]
+        cards = [replace(self._card(member, request, position, find), asks=asks) for position, find in enumerate(finds)]
         return await self._added(cards, request)
 
     async def open_batch(self, member: Member, request: Request, finds: Sequence[Find]) -> Card:
@@ -91,6 +91,8 @@ class ChatCards:
             request_id=None,
             position=0,
             message_id=None,
+            asks=True,
+            has_media=False,
             clip=clip or card.clip,
             state=CardState.OFFERED if card.description else CardState.LOOKING,
             starts_at=None,
@@ -137,15 +139,14 @@ class ChatCards:
     # --- looking ----------------------------------------------------------------------------------------------------
 
     async def order_stored(self, card: Card, member: Member) -> Card | None:
-        """The card ordered and its job completed, when what would start by itself is in the store already."""
+        """The card ordered, when what would start by itself is in the store already: its job is over at once."""
         selection = await self._stored_default(card, member)
         if selection is None:
             return None
-        ordered, job = await self._order(card, member, selection, remember=False)
-        return ordered if job.status is JobStatus.COMPLETED else None
+        return (await self._order(card, member, selection, remember=False))[0]
 
     async def _stored_default(self, card: Card, member: Member) -> Selection | None:
-        if card.url.is_secret or card.clip or not member.preferences.starts_by_itself:
+        if card.asks or card.url.is_secret or card.clip or not member.preferences.starts_by_itself:
             return None
         async with self._database.read() as transaction:
             told = await transaction.cards.told_of(card.url)
@@ -168,7 +169,8 @@ class ChatCards:
             log.info("nothing to offer", extra={"url": card.url.shown, "code": wrong.code})
             return await self._save(card, card.failed(wrong.code))
         starts_at = None
-        if member.preferences.starts_by_itself and default_of(told, member.preferences, self.policy.upload_limit):
+        starts = member.preferences.starts_by_itself and not card.asks
+        if starts and default_of(told, member.preferences, self.policy.upload_limit):
             starts_at = self._clock.now() + self.policy.start_delay
         return await self._save(card, card.described(_bounded(told, self.policy.max_items), starts_at))
 
@@ -253,7 +255,7 @@ class ChatCards:
 
     async def again(self, card: Card) -> Card:
         """Try what failed, or was stopped, once more: from the look or from the job, whichever it was."""
-        if card.state not in {CardState.FAILED, CardState.DISMISSED}:
+        if card.state.is_open:
             raise AlreadyChosen
         if card.job_id is None:
             return await self._save(card, card.waits_for_a_choice() if card.description else card.looks_again())
@@ -285,6 +287,11 @@ class ChatCards:
         async with self._database.read() as transaction:
             return await transaction.cards.get(card_id)
 
+    async def shown_as(self, bot_id: int, chat_id: int, message_id: int) -> Card | None:
+        """The card that this message of ours is."""
+        async with self._database.read() as transaction:
+            return await transaction.cards.shown_as(bot_id, chat_id, message_id)
+
     async def of_job(self, job: Job) -> list[Card]:
         """Those that follow this job, or the list that it is an item of."""
         async with self._database.read() as transaction:
@@ -298,11 +305,11 @@ class ChatCards:
         async with self._database.read() as transaction:
             return await transaction.cards.open_of(account_id, chat_id)
 
-    async def shown(self, card: Card, message_id: int | None) -> Card:
+    async def shown(self, card: Card, message_id: int | None, *, has_media: bool = False) -> Card:
         """Which message of ours it is."""
         async with self._database.write() as transaction:
-            await transaction.cards.shown(card.id, message_id)
-        return replace(card, message_id=message_id)
+            await transaction.cards.shown(card.id, message_id, has_media=has_media)
+        return replace(card, message_id=message_id, has_media=has_media)
 
     async def _save(self, card: Card, changed: Card) -> Card:
         """As it is in the database afterwards."""

@@ -93,6 +93,10 @@ class Card:
     clip: Clip | None = None
     message_id: int | None = None
     """Our message; None until Telegram has taken it."""
+    asks: bool = False
+    """Nothing starts by itself, whatever the asker prefers."""
+    has_media: bool = False
+    """Our message is a picture or a file with a caption, not a text."""
     state: CardState = CardState.LOOKING
     description: Description | None = None
     starts_at: datetime | None = None

@@ -38,9 +38,12 @@ class Updates(Protocol):
         """The ids of those that are new."""
         ...
 
-    async def remove(self, bot_id: int, update_ids: Sequence[int]) -> None: ...
-    async def all(self, bot_id: int) -> list[ReceivedUpdate]:
-        """Oldest first."""
+    async def done(self, bot_id: int, update_ids: Sequence[int]) -> None:
+        """They have been dealt with: told again, they are not new."""
+        ...
+
+    async def open(self, bot_id: int) -> list[ReceivedUpdate]:
+        """What is still to be dealt with, oldest first."""
         ...
 
 
@@ -59,7 +62,7 @@ class Cards(Protocol):
         """Write it if its state in the database is still this one; False, and no change, if not."""
         ...
 
-    async def shown(self, card_id: str, message_id: int | None) -> None:
+    async def shown(self, card_id: str, message_id: int | None, *, has_media: bool) -> None:
         """Our message for it, whatever its state."""
         ...
 

@@ -83,6 +83,15 @@ class Deliveries:
         """It cannot be sent; the file stays where it is."""
         return await self._change(delivery, replace(delivery, state=DeliveryState.FAILED, error_code=code))
 
+    async def stop(self, card: Card) -> None:
+        """What has not arrived is not sent any more; the files stay where they are."""
+        async with self._database.write() as transaction:
+            for delivery in await transaction.deliveries.of_card(card.id):
+                if delivery.state.is_open:
+                    ended = replace(delivery, state=DeliveryState.FAILED, error_code="stopped")
+                    await transaction.deliveries.save(ended, if_state=delivery.state)
+            await transaction.cards.save(card.ended(CardState.DISMISSED), if_state=card.state)
+
     async def send_again(self, card: Card) -> list[Delivery]:
         """Those of the card that did not arrive, or may not have, from the beginning."""
         async with self._database.write() as transaction:

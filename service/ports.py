@@ -256,6 +256,10 @@ class MediaFiles(Protocol):
         """Every job's file with these bytes, oldest job first."""
         ...
 
+    async def had_by(self, account_id: int, extractor: str, media_id: str) -> set[str]:
+        """The selections in which the account's jobs show this medium."""
+        ...
+
     async def relocate(self, media_file_id: int, location: str) -> None: ...
     async def drop_unused(self, media_file_ids: Sequence[int]) -> list[str]:
         """Forget those that no job shows any more; returns where their bytes lie."""

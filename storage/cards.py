@@ -51,8 +51,8 @@ class SqlCards:
         )
         return saved.rowcount == 1
 
-    async def shown(self, card_id: str, message_id: int | None) -> None:
-        await self._connection.execute(sa.update(cards).where(cards.c.id == card_id).values(message_id=message_id))
+    async def shown(self, card_id: str, message_id: int | None, *, has_media: bool) -> None:
+        await self._connection.execute(sa.update(cards).where(cards.c.id == card_id).values(message_id=message_id, has_media=has_media))
 
     async def of_job(self, job_id: UUID) -> list[Card]:
         return await self._many(cards.c.job_id == job_id)
@@ -87,6 +87,8 @@ class SqlCards:
             "url_digest": card.url.digest,
             "clip": card.clip.key if card.clip else None,
             "message_id": card.message_id,
+            "asks": card.asks,
+            "has_media": card.has_media,
             "created_at": card.created_at,
         }
 
@@ -115,6 +117,8 @@ class SqlCards:
             url=self._sealing.open_url(row.url),
             clip=Clip.from_key(row.clip) if row.clip else None,
             message_id=row.message_id,
+            asks=row.asks,
+            has_media=row.has_media,
             state=CardState(row.state),
             description=replace(told, picture=row.picture) if told else None,
             starts_at=row.starts_at,

@@ -13,6 +13,9 @@ from storage.fetches import insert
 from storage.sealed import Sealing
 from storage.tables import telegram_updates
 
+KEPT = 1000
+"""How many numbers back Telegram may tell an update again: it gives out at most 100 at a time."""
+
 
 class SqlUpdates:
     def __init__(self, connection: AsyncConnection, vault: Vault | None) -> None:
@@ -35,14 +38,19 @@ class SqlUpdates:
         )
         return {row.update_id for row in added}
 
-    async def remove(self, bot_id: int, update_ids: Sequence[int]) -> None:
+    async def done(self, bot_id: int, update_ids: Sequence[int]) -> None:
+        of_bot = telegram_updates.c.bot_id == bot_id
         await self._connection.execute(
-            sa.delete(telegram_updates).where(telegram_updates.c.bot_id == bot_id, telegram_updates.c.update_id.in_(update_ids))
+            sa.update(telegram_updates).where(of_bot, telegram_updates.c.update_id.in_(update_ids)).values(body=None)
         )
+        old = telegram_updates.c.update_id < max(update_ids) - KEPT
+        await self._connection.execute(sa.delete(telegram_updates).where(of_bot, telegram_updates.c.body.is_(None), old))
 
-    async def all(self, bot_id: int) -> list[ReceivedUpdate]:
+    async def open(self, bot_id: int) -> list[ReceivedUpdate]:
         found = await self._connection.execute(
-            sa.select(telegram_updates).where(telegram_updates.c.bot_id == bot_id).order_by(telegram_updates.c.update_id)
+            sa.select(telegram_updates)
+            .where(telegram_updates.c.bot_id == bot_id, telegram_updates.c.body.is_not(None))
+            .order_by(telegram_updates.c.update_id)
         )
         return [
             ReceivedUpdate(bot_id=row.bot_id, update_id=row.update_id, body=self._sealing.open(row.body), received_at=row.received_at)

@@ -74,6 +74,16 @@ class SqlMediaFiles:
     async def shown_by(self, media_file_id: int) -> list[JobFile]:
         return await self._shown(job_files.c.media_file_id == media_file_id)
 
+    async def had_by(self, account_id: int, extractor: str, media_id: str) -> set[str]:
+        found = await self._connection.execute(
+            sa.select(media_files.c.selection)
+            .distinct()
+            .join(job_files, job_files.c.media_file_id == media_files.c.id)
+            .join(jobs, jobs.c.id == job_files.c.job_id)
+            .where(media_files.c.extractor == extractor, media_files.c.media_id == media_id, jobs.c.account_id == account_id)
+        )
+        return {row.selection for row in found}
+
     async def relocate(self, media_file_id: int, location: str) -> None:
         await self._connection.execute(sa.update(media_files).where(media_files.c.id == media_file_id).values(location=location))
 

@@ -267,10 +267,10 @@ telegram_updates = Table(
     metadata,
     Column("bot_id", sa.BigInteger, primary_key=True, autoincrement=False),
     Column("update_id", sa.BigInteger, primary_key=True, autoincrement=False),
-    Column("body", sa.Text, nullable=False),  # encrypted: people send more than links
+    Column("body", sa.Text),  # encrypted: people send more than links; NULL once it has been dealt with
     Column("received_at", UtcDateTime, nullable=False),
 )
-"""The inbox: what Telegram told us and no use case has dealt with yet."""
+"""The inbox: what Telegram told us. The last ones stay, empty, since Telegram may tell them again."""
 
 cards = Table(
     "cards",
@@ -286,6 +286,8 @@ cards = Table(
     Column("url_digest", sa.String(64), nullable=False, index=True),
     Column("clip", sa.String(40)),
     Column("message_id", sa.BigInteger),
+    Column("asks", sa.Boolean, nullable=False),  # nothing starts by itself
+    Column("has_media", sa.Boolean, nullable=False),  # our message is a picture or a file with a caption, not a text
     Column("state", sa.String(12), nullable=False),
     Column("description", sa.Text),  # JSON, encrypted where the address is
     Column("picture", sa.LargeBinary),  # JPEG

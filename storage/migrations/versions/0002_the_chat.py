@@ -54,7 +54,7 @@ def _people() -> None:
         "telegram_updates",
         sa.Column("bot_id", sa.BigInteger(), nullable=False, autoincrement=False),
         sa.Column("update_id", sa.BigInteger(), nullable=False, autoincrement=False),
-        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=True),
         sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("bot_id", "update_id", name=op.f("pk_telegram_updates")),
     )
@@ -74,6 +74,8 @@ def _messages() -> None:
         sa.Column("url_digest", sa.String(length=64), nullable=False),
         sa.Column("clip", sa.String(length=40), nullable=True),
         sa.Column("message_id", sa.BigInteger(), nullable=True),
+        sa.Column("asks", sa.Boolean(), nullable=False),
+        sa.Column("has_media", sa.Boolean(), nullable=False),
         sa.Column("state", sa.String(length=12), nullable=False),
         sa.Column("description", sa.Text(), nullable=True),
         sa.Column("picture", sa.LargeBinary(), nullable=True),

@@ -1,0 +1,364 @@
+"""Looks after each open card until nothing more is to happen to it: look, offer, start, follow, deliver.
+
+A card's state is in the database, and each step is taken from there: after a restart every open card is simply attended again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from bot.cards import Situation, View, view_of
+from bot.delivery import Courier
+from bot.identity import texts_for
+from bot.lanes import Lane
+from bot.outbox import ChatGone, Lost, MessageGone, NotAccepted, NotReached, Outbox
+from service.accounts import Members
+from service.cards import ChatCards
+from service.chat import Card, CardState, Delivery, DeliveryState, Member
+from service.deliveries import Deliveries
+from service.descriptions import DescriptionKind
+from service.downloads import Downloads
+from service.errors import Conflict, JobNotFound, LimitReached, MagpieError
+from service.model import Job, JobStatus
+from service.ports import Clock, Database, JobEvents
+
+log = logging.getLogger("magpie.cards")
+LOOKS_AT_ONCE = 4
+FIRST_SIGHT = 0.8
+"""Seconds that a job is given to be over before its progress is shown at all."""
+LOOK_AGAIN = 5.0
+"""Seconds after which a job's row is read again without news: it may run in another process."""
+MIN_GAP = 1.0
+"""Seconds between two looks at a job's progress; the rate limiter spaces the edits further."""
+PAUSES = (1.0, 5.0, 15.0, 60.0, 300.0)
+"""Seconds between tries while Telegram cannot be reached; the last one repeats."""
+
+
+@dataclass(slots=True, eq=False)
+class _Watch:
+    """What is new about one card."""
+
+    task: asyncio.Task[None] | None = None
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    shown: View | None = None
+    delivering: asyncio.Task[None] | None = None
+    menu: str = ""
+    is_unseen: bool = False
+    """Our message was deleted: nobody wants to see it move."""
+
+
+class Attendant:
+    """One task for each card that something is still to happen to."""
+
+    def __init__(
+        self,
+        *,
+        cards: ChatCards,
+        deliveries: Deliveries,
+        downloads: Downloads,
+        database: Database,
+        members: Members,
+        courier: Courier,
+        outbox: Outbox,
+        events: JobEvents,
+        clock: Clock,
+    ) -> None:
+        self._cards, self._deliveries, self._downloads, self._database = cards, deliveries, downloads, database
+        self._members, self._courier, self._outbox, self._events, self._clock = members, courier, outbox, events, clock
+        self._watches: dict[str, _Watch] = {}
+        self._followed: dict[UUID, set[str]] = {}
+        self._looks = asyncio.Semaphore(LOOKS_AT_ONCE)
+        self._stopping = False
+        self._end_events = events.subscribe(self._job_changed)
+
+    # --- from outside -------------------------------------------------------------------------------------------------
+
+    def attend(self, card_id: str, *, menu: str = "") -> None:
+        """Begin to look after the card, or look again at once."""
+        watch = self._watches.setdefault(card_id, _Watch())
+        watch.menu = menu
+        if watch.task is None and not self._stopping:
+            watch.task = asyncio.create_task(self._attend(card_id, watch), name=f"card {card_id}")
+        watch.news.set()
+
+    async def stop_delivery(self, card_id: str) -> bool:
+        """End an upload that is under way. False when there is none."""
+        watch = self._watches.get(card_id)
+        if watch is None or watch.delivering is None or watch.delivering.done():
+            return False
+        watch.delivering.cancel()
+        await asyncio.wait({watch.delivering})
+        return True
+
+    async def resume(self, bot_id: int) -> int:
+        """After a start: attend all that is open. Returns how many."""
+        cards = await self._cards.open_cards(bot_id)
+        for card in cards:
+            if card.state is not CardState.OFFERED or card.starts_at is not None or card.message_id is None:
+                self.attend(card.id)
+        return len(cards)
+
+    async def stop(self) -> None:
+        """Let everything go as it is: the next start goes on from there."""
+        self._stopping = True
+        self._end_events()
+        tasks = [watch.task for watch in self._watches.values() if watch.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # --- one card -----------------------------------------------------------------------------------------------------
+
+    async def _attend(self, card_id: str, watch: _Watch) -> None:
+        try:
+            tries = 0
+            while True:
+                try:
+                    await self._steps(card_id, watch)
+                except (NotReached, Lost) as broken:
+                    log.warning("Telegram does not answer, the card waits", extra={"cause": type(broken).__name__})
+                    await asyncio.sleep(PAUSES[min(tries, len(PAUSES) - 1)])
+                    tries += 1
+                    continue
+                if not watch.news.is_set():
+                    return
+        except ChatGone:
+            log.info("the chat is gone, its card is left")
+        except Exception:
+            # The outermost loop of a card: a bug in one must not leave its asker without a word.
+            log.exception("a card failed unexpectedly")
+            await self._say_that_it_failed(card_id, watch)
+        finally:
+            self._forget(card_id)
+
+    def _forget(self, card_id: str) -> None:
+        watch = self._watches.pop(card_id, None)
+        for job_id, followers in list(self._followed.items()):
+            followers.discard(card_id)
+            if not followers:
+                del self._followed[job_id]
+        if watch is not None and watch.news.is_set() and not self._stopping:  # pressed while it was ending
+            self.attend(card_id, menu=watch.menu)
+
+    async def _say_that_it_failed(self, card_id: str, watch: _Watch) -> None:
+        card = await self._cards.get(card_id)
+        if card is None or (member := await self._members.of_account(card.account_id)) is None:
+            return
+        with suppress(ChatGone, NotReached, Lost, NotAccepted, MessageGone):
+            await self._show(await self._cards.failed(card), member, watch)
+
+    async def _steps(self, card_id: str, watch: _Watch) -> None:
+        """From the card's present state until nothing more is to happen by itself."""
+        while True:
+            watch.news.clear()
+            card = await self._cards.get(card_id)
+            member = await self._members.of_account(card.account_id) if card else None
+            if card is None or member is None:
+                return
+            match card.state:
+                case CardState.LOOKING:
+                    await self._look(card, member)
+                case CardState.OFFERED:
+                    if not await self._offer(card, member, watch):
+                        return
+                case CardState.ORDERED:
+                    await self._follow(card, member, watch)
+                case _:
+                    if not self._is_file(card):
+                        await self._show(card, member, watch)
+                    return
+
+    def _is_file(self, card: Card) -> bool:
+        """A card that became its file keeps its looks."""
+        told = card.description
+        return card.state is CardState.DELIVERED and (told is None or told.kind is DescriptionKind.MEDIUM)
+
+    async def _look(self, card: Card, member: Member) -> None:
+        try:
+            if await self._cards.order_stored(card, member) is not None:
+                return
+        except (LimitReached, Conflict):
+            log.info("stored media is not handed out")
+        async with self._looks:
+            await self._outbox.action(card.place, "typing")
+            await self._cards.look(card, member)
+
+    async def _offer(self, card: Card, member: Member, watch: _Watch) -> bool:
+        """Show it, and wait for a button or for its time. False when only a button goes on from here."""
+        card = await self._show(card, member, watch)
+        if card.starts_at is None:
+            return watch.news.is_set()
+        left = (card.starts_at - self._clock.now()).total_seconds()
+        if left > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await watch.news.wait()
+                    return True
+        try:
+            await self._cards.start_default(card, member)
+        except Conflict:
+            return True  # a button was faster
+        except MagpieError as refused:
+            await self._cards.ended(card, CardState.FAILED, refused.code)
+        return True
+
+    # --- its job ------------------------------------------------------------------------------------------------------
+
+    def _job_changed(self, job: Job) -> None:
+        for card_id in self._followed.get(job.parent_id or job.id, ()):
+            self._watches[card_id].news.set()
+
+    async def _follow(self, card: Card, member: Member, watch: _Watch) -> None:
+        if card.job_id is None:  # the job was deleted
+            await self._cards.ended(card, CardState.FAILED, "file_gone")
+            return
+        self._followed.setdefault(card.job_id, set()).add(card.id)
+        is_first = True
+        while True:
+            watch.news.clear()
+            try:
+                job = await self._downloads.get(card.job_id)
+            except JobNotFound:
+                await self._cards.ended(card, CardState.FAILED, "file_gone")
+                return
+            if job.is_list or job.status is JobStatus.COMPLETED:
+                await self._deliver(card, member, watch, job)
+            if not job.status.is_live:
+                await self._close(card, job)
+                return
+            if not is_first or not await self._news_within(watch, FIRST_SIGHT):
+                card = await self._show(card, member, watch, job=job, lane=Lane.TEXT if is_first else Lane.PROGRESS)
+                is_first = False
+                await asyncio.sleep(MIN_GAP)
+                await self._news_within(watch, LOOK_AGAIN)
+            present = await self._cards.get(card.id)
+            if present is None or present.state is not CardState.ORDERED:
+                return
+            card = present
+
+    async def _news_within(self, watch: _Watch, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                await watch.news.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _close(self, card: Card, job: Job) -> None:
+        """The card after its job's end; what could not be delivered is said."""
+        if job.status is JobStatus.CANCELLED:
+            await self._cards.ended(card, CardState.DISMISSED)
+        elif job.status is JobStatus.FAILED:
+            await self._cards.ended(card, CardState.FAILED, job.error_code)
+        else:
+            states = await self._deliveries.of_card(card.id)
+            failed = next((one for one in states if one.state is DeliveryState.FAILED), None)
+            unsure = next((one for one in states if one.state is DeliveryState.UNSURE), None)
+            if unsure is not None:
+                await self._cards.ended(card, CardState.FAILED, "may_be_there")
+            elif failed is not None and not job.is_list:
+                await self._cards.ended(card, CardState.FAILED, _code_of(failed))
+            else:
+                await self._cards.ended(card, CardState.DELIVERED)
+
+    async def _deliver(self, card: Card, member: Member, watch: _Watch, job: Job) -> None:
+        """What is ready goes out, one file after the other, in order."""
+        watch.delivering = asyncio.create_task(self._bring_all(card, member, watch, job), name=f"delivery {card.id}")
+        try:
+            await asyncio.shield(watch.delivering)
+        except asyncio.CancelledError:
+            if not watch.delivering.cancelled():
+                watch.delivering.cancel()
+                await asyncio.wait({watch.delivering})
+                raise
+        finally:
+            watch.delivering = None
+
+    async def _bring_all(self, card: Card, member: Member, watch: _Watch, job: Job) -> None:
+        texts = texts_for(member)
+        for delivery in await self._due(card, job):
+            parcel = await self._deliveries.parcel(delivery.id) if delivery.id is not None else None
+            if parcel is None:
+                continue
+            if not job.is_list and parcel.files and await self._courier.needs_upload(parcel):
+                await self._show(card, member, watch, job=job)
+                await self._outbox.action(card.place, "upload_document")
+            await self._courier.bring(delivery, texts)
+
+    async def _due(self, card: Card, job: Job) -> list[Delivery]:
+        """In the list's order."""
+        if not job.is_list:
+            return [one for one in await self._deliveries.due(job.id) if one.card_id == card.id]
+        found = []
+        for child in await self._children(job):
+            if child.status is JobStatus.COMPLETED:
+                found += [one for one in await self._deliveries.due(child.id) if one.card_id == card.id]
+        return found
+
+    async def _children(self, job: Job) -> list[Job]:
+        async with self._database.read() as transaction:
+            return await transaction.jobs.children_of(job.id)
+
+    # --- showing ------------------------------------------------------------------------------------------------------
+
+    async def _show(self, card: Card, member: Member, watch: _Watch, *, job: Job | None = None, lane: Lane = Lane.TEXT) -> Card:
+        """Make our message look as the card is; a new message where there is none, or no longer."""
+        view = view_of(card, await self._situation(card, member, watch, job))
+        if (view == watch.shown and card.message_id is not None) or (watch.is_unseen and lane is Lane.PROGRESS):
+            return card
+        if card.message_id is not None:
+            try:
+                await self._outbox.edit(
+                    card.place, card.message_id, view.text, keyboard=view.keyboard, is_caption=card.has_media, lane=lane
+                )
+            except MessageGone:
+                watch.is_unseen = True
+                if lane is Lane.PROGRESS:
+                    return card
+                card = await self._cards.shown(card, None)
+            except NotAccepted:
+                log.warning("a card's new looks were not accepted")
+        if card.message_id is None:
+            card = await self._send(card, view)
+        watch.shown = view
+        return card
+
+    async def _send(self, card: Card, view: View) -> Card:
+        picture = card.description.picture if card.description else None
+        if picture is not None and len(view.text) <= 1000:  # noqa: PLR2004 - Telegram's limit for captions is 1,024
+            try:
+                sent = await self._outbox.show_picture(card.place, picture, view.text, keyboard=view.keyboard, reply_to=card.request_id)
+                return await self._cards.shown(card, sent.message_id, has_media=True)
+            except NotAccepted:
+                log.info("Telegram does not take the picture of a card")
+        sent = await self._outbox.say(card.place, view.text, keyboard=view.keyboard, reply_to=card.request_id)
+        return await self._cards.shown(card, sent.message_id, has_media=False)
+
+    async def _situation(self, card: Card, member: Member, watch: _Watch, job: Job | None) -> Situation:
+        if job is None and card.job_id is not None:
+            with suppress(JobNotFound):
+                job = await self._downloads.get(card.job_id)
+        ahead = await self._downloads.ahead_of(job) if job is not None and job.status is JobStatus.PENDING else None
+        told = card.description
+        had: set[str] = set()
+        if card.state is CardState.OFFERED and told is not None and told.kind is DescriptionKind.MEDIUM:
+            async with self._database.read() as transaction:
+                had = await transaction.media_files.had_by(member.account.id, told.extractor, told.id)
+        return Situation(
+            texts=texts_for(member),
+            preferences=member.preferences,
+            upload_limit=self._cards.policy.upload_limit,
+            job=job,
+            ahead=ahead,
+            children=tuple(await self._children(job)) if job is not None and job.is_list else (),
+            had=frozenset(had),
+            menu=watch.menu,
+        )
+
+
+def _code_of(delivery: Delivery) -> str:
+    return delivery.error_code or "not_delivered"
