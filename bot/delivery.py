@@ -28,7 +28,7 @@ from bot.texts import Texts
 from service.chat import Delivery, DeliveryState, Place, TelegramCopy
 from service.deliveries import Deliveries, Parcel
 from service.model import Job, JobFile, MediaType
-from service.ports import Clock, Media
+from service.ports import Media
 
 log = logging.getLogger("magpie.delivery")
 QUIET_FOR = timedelta(seconds=30)
@@ -67,12 +67,11 @@ class Courier:
         media: Media,
         thumbnails: Thumbnails,
         links: Links,
-        clock: Clock,
         policy: DeliveryPolicy,
         bot_id: int,
     ) -> None:
         self._deliveries, self._outbox, self._media, self._thumbnails = deliveries, outbox, media, thumbnails
-        self._links, self._clock, self._policy, self._bot_id = links, clock, policy, bot_id
+        self._links, self._policy, self._bot_id = links, policy, bot_id
         self._places = asyncio.Semaphore(policy.uploads_at_once)
         self._being_uploaded: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 

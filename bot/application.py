@@ -1,0 +1,406 @@
+"""The bot as a whole: started and stopped inside the service's loop, and supervised while Telegram is out of reach."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+
+from telegram import Message, MessageEntity, Update
+from telegram.error import InvalidToken, NetworkError, TelegramError
+from telegram.ext import Application, ApplicationBuilder, CallbackContext, TypeHandler, Updater
+from telegram.request import HTTPXRequest
+
+from bot.attendant import Attendant
+from bot.buttons import Buttons
+from bot.commands import OWNER_PREFIX, Commands, menus
+from bot.delivery import Courier, DeliveryPolicy, Links, Thumbnails
+from bot.forget import KIND as FORGET
+from bot.forget import ForgetPage
+from bot.history import KIND as HISTORY
+from bot.history import HistoryPages
+from bot.identity import Gate, TurnedAway, Visit, person_of, place_of
+from bot.inbox import Inbox, InboxProcessor, PollingBot
+from bot.languages import for_language
+from bot.messages import Messages
+from bot.outbox import ChatGone, Lost, MessageGone, NotAccepted, NotReached, Outbox
+from bot.pacing import Pacing
+from bot.posts import FETCH_LIMIT, PostKeeper
+from bot.settings import KIND as SETTINGS
+from bot.settings import SettingsPage
+from bot.status import KIND as STATUS
+from bot.status import Status
+from service.accounts import Members
+from service.cards import ChatCards
+from service.chat import Place
+from service.deliveries import Deliveries
+from service.downloads import Downloads
+from service.forgetting import Forgetting
+from service.history import Histories
+from service.ports import Clock, Database, JobEvents, Media
+from service.posts import Posts
+
+log = logging.getLogger("magpie.bot")
+TELEGRAM = "https://api.telegram.org"
+ALLOWED_UPDATES = ("message", "callback_query")
+POLL = timedelta(seconds=50)
+CALLS_AT_ONCE = 64
+PAUSES = (1.0, 2.0, 5.0, 15.0, 60.0)
+"""Seconds between tries to reach Telegram at the start; the last one repeats."""
+
+
+class ChatState(StrEnum):
+    """Whether the bot talks."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    REFUSED = "refused"
+    """Telegram does not know the token."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatOptions:
+    """How the bot is reached and what it may send. Sizes in bytes."""
+
+    token: str
+    api_url: str | None = None
+    """Without `/bot`; None is Telegram's own."""
+    webhook_url: str | None = None
+    """Where Telegram sends updates to; None polls."""
+    webhook_secret: str = ""
+    upload_limit: int = 50 * 10**6
+    fetch_limit: int = FETCH_LIMIT
+    vault_chat: int | None = None
+    link_life: timedelta = timedelta(hours=24)
+    is_paced: bool = True
+
+    @property
+    def bot_id(self) -> int:
+        return int(self.token.partition(":")[0])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatParts:
+    """The use cases and ports that the bot works with."""
+
+    database: Database
+    downloads: Downloads
+    members: Members
+    cards: ChatCards
+    deliveries: Deliveries
+    histories: Histories
+    posts: Posts
+    forgetting: Forgetting
+    media: Media
+    thumbnails: Thumbnails
+    links: Links
+    events: JobEvents
+    clock: Clock
+
+
+class TelegramChat:
+    """`start`, then `stop`. Telegram may be out of reach at the start, and come back."""
+
+    def __init__(self, parts: ChatParts, options: ChatOptions) -> None:
+        self._parts, self._options = parts, options
+        self.state = ChatState.STARTING
+        self.name: str | None = None
+        """The bot's user name, once Telegram has told it."""
+        self.owner_link: str | None = None
+        self._inbox = Inbox(database=parts.database, clock=parts.clock, bot_id=options.bot_id)
+        self._bot = _bot(options, self._inbox)
+        self._outbox = Outbox(self._bot)
+        self._gate = Gate(parts.members)
+        self._processor = InboxProcessor(self._inbox)
+        self._application = _application(self._bot, self._inbox, self._processor)
+        self._processor.application = self._application
+        self._application.add_handler(TypeHandler(Update, self._on_update))
+        self._application.add_error_handler(self._on_error)
+        self._attendant = self._make_attendant()
+        self._status = Status(cards=parts.cards, downloads=parts.downloads, outbox=self._outbox)
+        self._forget = ForgetPage(forgetting=parts.forgetting, outbox=self._outbox)
+        self._settings = SettingsPage(members=parts.members, outbox=self._outbox)
+        self._history = HistoryPages(
+            histories=parts.histories,
+            cards=parts.cards,
+            attendant=self._attendant,
+            outbox=self._outbox,
+            bot_id=options.bot_id,
+        )
+        self._buttons = self._make_buttons()
+        self._messages: Messages | None = None
+        self._commands: Commands | None = None
+        self._starter: asyncio.Task[None] | None = None
+
+    def _make_attendant(self) -> Attendant:
+        parts, options = self._parts, self._options
+        policy = DeliveryPolicy(upload_limit=options.upload_limit, link_life=options.link_life, vault_chat=options.vault_chat)
+        courier = Courier(
+            deliveries=parts.deliveries,
+            outbox=self._outbox,
+            media=parts.media,
+            thumbnails=parts.thumbnails,
+            links=parts.links,
+            policy=policy,
+            bot_id=options.bot_id,
+        )
+        return Attendant(
+            cards=parts.cards,
+            deliveries=parts.deliveries,
+            downloads=parts.downloads,
+            database=parts.database,
+            members=parts.members,
+            courier=courier,
+            outbox=self._outbox,
+            events=parts.events,
+            clock=parts.clock,
+        )
+
+    def _make_buttons(self) -> Buttons:
+        async def stop_all(query: Any, visit: Visit, _: object) -> str:
+            return await self._status.stop_all(query, visit, self._buttons)
+
+        return Buttons(
+            cards=self._parts.cards,
+            deliveries=self._parts.deliveries,
+            downloads=self._parts.downloads,
+            attendant=self._attendant,
+            outbox=self._outbox,
+            pages={
+                HISTORY: self._history.pressed,
+                SETTINGS: self._settings.pressed,
+                FORGET: self._forget.pressed,
+                STATUS: stop_all,
+            },
+            bot_id=self._options.bot_id,
+        )
+
+    # --- life -----------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Returns at once: Telegram is connected to behind."""
+        self._starter = asyncio.create_task(self._start(), name="chat")
+
+    async def _start(self) -> None:
+        tries = 0
+        while True:
+            try:
+                await self._application.initialize()
+                break
+            except InvalidToken:
+                self.state = ChatState.REFUSED
+                log.error("Telegram does not know the bot's token (MAGPIE_BOT_TOKEN)")  # noqa: TRY400 - the traceback holds the token
+                return
+            except TelegramError as broken:
+                log.warning("Telegram is out of reach, trying again", extra={"cause": type(broken).__name__})
+                await asyncio.sleep(PAUSES[min(tries, len(PAUSES) - 1)])
+                tries += 1
+        try:
+            await self._begin()
+        except Exception:
+            # The task's outermost frame: nobody awaits it before the stop.
+            log.exception("the chat could not be started")
+            raise
+
+    async def _begin(self) -> None:
+        self.name = self._bot.username
+        self._messages = Messages(
+            cards=self._parts.cards,
+            attendant=self._attendant,
+            outbox=self._outbox,
+            posts=PostKeeper(bot=self._bot, outbox=self._outbox, posts=self._parts.posts, fetch_limit=self._options.fetch_limit),
+            bot_id=self._options.bot_id,
+            bot_name=self.name,
+        )
+        self._commands = Commands(outbox=self._outbox, messages=self._messages, members=self._parts.members)
+        await self._tell_owner_link()
+        await self._application.start()
+        for update in await self._inbox.left_over(self._bot):
+            await self._inbox.replay(update)
+        resumed = await self._attendant.resume(self._options.bot_id)
+        await self._listen()
+        self.state = ChatState.RUNNING
+        log.info("the bot @%s listens", self.name, extra={"cards_resumed": resumed})
+        await self._tell_menus()
+
+    async def _listen(self) -> None:
+        url = self._options.webhook_url
+        if url is None:
+            assert self._application.updater is not None
+            await self._application.updater.start_polling(
+                timeout=POLL, allowed_updates=ALLOWED_UPDATES, bootstrap_retries=-1, error_callback=_poll_failed
+            )
+            return
+        await self._bot.set_webhook(f"{url}/telegram/webhook", secret_token=self._options.webhook_secret, allowed_updates=ALLOWED_UPDATES)
+
+    async def _tell_owner_link(self) -> None:
+        token = await self._parts.members.new_owner_token()
+        if token is not None:
+            self.owner_link = f"https://t.me/{self.name}?start={OWNER_PREFIX}{token}"
+
+    async def _tell_menus(self) -> None:
+        with suppress(TelegramError):
+            for language, commands in menus():
+                await self._bot.set_my_commands(commands, language_code=language)
+
+    async def stop(self) -> None:
+        """Nothing accepted is lost: what is not done yet is in the inbox, every card is in the database."""
+        if self._starter is not None:
+            self._starter.cancel()
+            await asyncio.gather(self._starter, return_exceptions=True)
+        updater = self._application.updater
+        with suppress(TelegramError):
+            if updater is not None and updater.running:
+                await updater.stop()
+        await self._attendant.stop()
+        with suppress(TelegramError):
+            if self._application.running:
+                await self._application.stop()
+        await self._inbox.flush()
+        with suppress(TelegramError):
+            await self._application.shutdown()
+
+    # --- updates --------------------------------------------------------------------------------------------------------
+
+    async def take(self, body: dict[str, Any]) -> None:
+        """An update that came by webhook: committed when this returns."""
+        update = Update.de_json(body, self._bot)
+        await self._inbox.commit([update])
+        await self._inbox.put(update)
+
+    async def _on_update(self, update: Update, context: CallbackContext[Any, Any, Any, Any]) -> None:
+        del context
+        query, message = update.callback_query, update.message
+        if query is not None:
+            visit = await self._gate.visit(update)
+            if isinstance(visit, TurnedAway):
+                await self._outbox.answer(query.id)
+            else:
+                await self._buttons.pressed(query, visit)
+        elif message is not None:
+            await self._on_message(update, message)
+
+    async def _on_message(self, update: Update, message: Message) -> None:
+        command, argument = self._command_in(message)
+        if command == "start" and argument.startswith(OWNER_PREFIX) and not place_of(message).is_group:
+            await self._own(update, message, argument.removeprefix(OWNER_PREFIX))
+            return
+        visit = await self._gate.visit(update)
+        if isinstance(visit, TurnedAway):
+            if visit.line is not None:
+                await self._outbox.say(place_of(message), visit.line)
+            return
+        if command is None:
+            assert self._messages is not None
+            await self._messages.received(message, visit)
+        elif visit.is_group:
+            await self._group_command(command, message, visit)
+        else:
+            await self._command(command, message, visit)
+
+    async def _command(self, command: str, message: Message, visit: Visit) -> None:
+        assert self._commands is not None
+        match command:
+            case "start":
+                await self._commands.start(message, visit)
+            case "help":
+                await self._commands.help(message, visit)
+            case "privacy":
+                await self._commands.privacy(message, visit)
+            case "dl":
+                await self._commands.download(message, visit)
+            case "status":
+                await self._status.show(message, visit)
+            case "cancel":
+                await self._status.cancel(message, visit, self._buttons)
+            case "history":
+                await self._history.show(message, visit)
+            case "settings":
+                await self._settings.show(message, visit)
+            case "forget":
+                await self._forget.show(message, visit)
+            case _:
+                await self._commands.unknown(message, visit)
+
+    async def _group_command(self, command: str, message: Message, visit: Visit) -> None:
+        """In groups only links and the asker's own `/cancel`; for the rest there is the private chat."""
+        assert self._commands is not None
+        assert self._messages is not None
+        if command == "dl":
+            await self._commands.download(message, visit)
+        elif command == "cancel":
+            await self._status.cancel(message, visit, self._buttons)
+        elif command in _KNOWN:
+            await self._messages.point_to_private_chat(message, visit)
+
+    def _command_in(self, message: Message) -> tuple[str | None, str]:
+        """The command, and what stands behind it. None for no command, an empty one for another bot's."""
+        first = message.entities[0] if message.entities else None
+        if first is None or first.type != MessageEntity.BOT_COMMAND or first.offset != 0 or message.forward_origin is not None:
+            return None, ""
+        assert message.text is not None
+        name, _, target = message.text[1 : first.length].partition("@")
+        if target and self.name is not None and target.lower() != self.name.lower():
+            return "", ""
+        return name.lower(), message.text[first.length :].strip()
+
+    async def _own(self, update: Update, message: Message, token: str) -> None:
+        person = person_of(update)
+        if person is not None and self._commands is not None:
+            await self._commands.own(person, place_of(message), token, for_language(person.language_code))
+
+    async def _on_error(self, update: object, context: CallbackContext[Any, Any, Any, Any]) -> None:
+        """What a handler raised. A chat that is gone is nobody's fault; a bug is told to whoever met it, with a number."""
+        error = context.error
+        if isinstance(error, ChatGone | MessageGone | NotAccepted | Lost):
+            log.info("an answer was not delivered: %s", type(error).__name__)
+            return
+        self._processor.failed(update, error)
+        if isinstance(error, NotReached | NetworkError):
+            return
+        number = secrets.token_hex(4)
+        log.error("an update failed (%s)", number, exc_info=error)
+        message = update.effective_message if isinstance(update, Update) else None
+        if isinstance(message, Message) and not Place(chat_id=message.chat_id).is_group:
+            user = update.effective_user if isinstance(update, Update) else None
+            texts = for_language(user.language_code if user else None)
+            with suppress(ChatGone, MessageGone, NotAccepted, Lost, NotReached):
+                await self._outbox.say(place_of(message), texts.went_wrong.format(id=number))
+
+
+_KNOWN = frozenset({"start", "help", "privacy", "status", "history", "settings", "forget"})
+
+
+def _bot(options: ChatOptions, inbox: Inbox) -> PollingBot:
+    base = (options.api_url or TELEGRAM).rstrip("/")
+    bot = PollingBot(
+        options.token,
+        base_url=f"{base}/bot",
+        base_file_url=f"{base}/file/bot",
+        request=HTTPXRequest(
+            connection_pool_size=CALLS_AT_ONCE,
+            read_timeout=30,
+            write_timeout=30,
+            connect_timeout=10,
+            pool_timeout=120,
+            media_write_timeout=120,
+        ),
+        get_updates_request=HTTPXRequest(connection_pool_size=2, read_timeout=POLL.total_seconds() + 15, connect_timeout=10),
+        rate_limiter=Pacing() if options.is_paced else None,
+    )
+    bot.inbox = inbox
+    return bot
+
+
+def _application(bot: PollingBot, inbox: Inbox, processor: InboxProcessor) -> Application[Any, Any, Any, Any, Any, Any]:
+    builder = ApplicationBuilder().updater(Updater(bot, inbox)).concurrent_updates(processor).job_queue(None)
+    return builder.build()
+
+
+def _poll_failed(error: TelegramError) -> None:
+    log.warning("polling Telegram failed, it is tried again", extra={"cause": type(error).__name__})
