@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -106,12 +107,12 @@ class ChatParts:
 class TelegramChat:
     """`start`, then `stop`. Telegram may be out of reach at the start, and come back."""
 
-    def __init__(self, parts: ChatParts, options: ChatOptions) -> None:
-        self._parts, self._options = parts, options
+    def __init__(self, parts: ChatParts, options: ChatOptions, say: Callable[[str], None]) -> None:
+        """`say` tells whoever started the service something that belongs in no log."""
+        self._parts, self._options, self._say = parts, options, say
         self.state = ChatState.STARTING
         self.name: str | None = None
         """The bot's user name, once Telegram has told it."""
-        self.owner_link: str | None = None
         self._inbox = Inbox(database=parts.database, clock=parts.clock, bot_id=options.bot_id)
         self._bot = _bot(options, self._inbox)
         self._outbox = Outbox(self._bot)
@@ -241,7 +242,9 @@ class TelegramChat:
     async def _tell_owner_link(self) -> None:
         token = await self._parts.members.new_owner_token()
         if token is not None:
-            self.owner_link = f"https://t.me/{self.name}?start={OWNER_PREFIX}{token}"
+            self._say(
+                f"Nobody may use the bot yet. Whoever opens this link first owns it: https://t.me/{self.name}?start={OWNER_PREFIX}{token}"
+            )
 
     async def _tell_menus(self) -> None:
         with suppress(TelegramError):
@@ -393,7 +396,7 @@ def _bot(options: ChatOptions, inbox: Inbox) -> PollingBot:
         get_updates_request=HTTPXRequest(connection_pool_size=2, read_timeout=POLL.total_seconds() + 15, connect_timeout=10),
         rate_limiter=Pacing() if options.is_paced else None,
     )
-    bot.inbox = inbox
+    bot.commit_to(inbox)
     return bot
 
 

@@ -90,13 +90,17 @@ class Inbox(asyncio.Queue[object]):
 class PollingBot(ExtBot[Any]):
     """A bot whose polls commit what they bring before it is confirmed."""
 
-    inbox: Inbox | None = None
+    _inbox: Inbox | None = None
+
+    def commit_to(self, inbox: Inbox) -> None:
+        """Before the first poll. (The library lets only private attributes of a bot be set.)"""
+        self._inbox = inbox
 
     async def get_updates(self, *args: Any, **kwargs: Any) -> tuple[Update, ...]:
         updates = await super().get_updates(*args, **kwargs)
-        if updates and self.inbox is not None:
+        if updates and self._inbox is not None:
             try:
-                await self.inbox.commit(updates)
+                await self._inbox.commit(updates)
             except Exception as broken:
                 # Whatever it is: these updates must be asked for again, which the updater does after a network error only.
                 log.exception("updates could not be written down, they are asked for again")

@@ -12,6 +12,8 @@ from importlib.metadata import version
 from ipaddress import ip_network
 from uuid import UUID
 
+from bot.application import TelegramChat
+from magpie.chat import House, Reach, make_chat, webhook_secret
 from magpie.checks import make_checks
 from magpie.cli import FAILED, OK, say
 from magpie.config import Config, ConfigError, unknown_names
@@ -45,6 +47,7 @@ from webapi.health import HealthEndpoints
 from webapi.jobs import add_jobs
 from webapi.media import MediaFilesEndpoint
 from webapi.server import HttpServer, build_app
+from webapi.telegram import add_webhook
 
 log = logging.getLogger("magpie")
 
@@ -56,7 +59,7 @@ class Service:
         self.config, self.state = config, ServiceState()
         make_data_dir(config)
         secrets = make_secrets(config)
-        set_up_logs(config.log_format, secrets=secrets.texts)
+        set_up_logs(config.log_format, secrets=(*secrets.texts, *([config.bot_token] if config.bot_token else [])))
         file = lock_file(config)
         self._lock = EngineLock(file) if file else None
         self._media, self._clock, self._events = make_media(config), SystemClock(), JobEventBus()
@@ -74,7 +77,10 @@ class Service:
             ids=RandomIds(),
             policy=make_policy(config),
         )
+        self._vault = secrets.vault
         self._links = SignedLinks(secrets.vault, self._clock)
+        self._addresses = Addresses(public_url=config.public_url, listen=self.address, links=self._links, media_ttl=config.link_ttl)
+        self.chat = self._chat()
         self.server = HttpServer(
             build_app(self._api(), authenticator=self._authenticator(), state=self.state), hosts=config.hosts, port=config.port
         )
@@ -97,7 +103,7 @@ class Service:
 
     def _api(self) -> Api:
         config = self.config
-        addresses = Addresses(public_url=config.public_url, listen=self.address, links=self._links, media_ttl=config.link_ttl)
+        addresses = self._addresses
         api = Api(title="Magpie", version=version("magpie-bot"), description="Fetches media from a link, keeps it and hands it back.")
         add_auto_download(
             api,
@@ -111,8 +117,37 @@ class Service:
         MediaFilesEndpoint(database=self._database, media=self._media, links=self._links).register(api)
         checks = make_checks(database=self._database, media=self._media, fetcher=self._fetcher, min_free_disk=config.min_free_disk)
         HealthEndpoints(state=self.state, checks=checks).register(api)
+        by_webhook = self.chat is not None and config.webhook_url is not None
+        add_webhook(
+            api,
+            take=self.chat.take if self.chat is not None and by_webhook else None,
+            secret=webhook_secret(self._vault, config.bot_token or ""),
+        )
         DocsPages(api).register()
         return api
+
+    # --- the chat -------------------------------------------------------------------------------------------------
+
+    def _chat(self) -> TelegramChat | None:
+        config = self.config
+        if config.bot_token is None:
+            return None
+        reach = Reach(token=config.bot_token, api_url=config.bot_api_url)
+        return make_chat(config, reach, self._house(), say)
+
+    def _house(self) -> House:
+        return House(
+            database=self._database,
+            downloads=self.downloads,
+            fetcher=self._fetcher,
+            media=self._media,
+            events=self._events,
+            quota=NoQuota(),
+            clock=self._clock,
+            ids=RandomIds(),
+            vault=self._vault,
+            links=lambda file: self._addresses.outside(file.path.split("/")[1], file),
+        )
 
     # --- life -----------------------------------------------------------------------------------------------------
 
@@ -137,6 +172,8 @@ class Service:
         # Recovery begins inside: whatever a job needs is there by now, or is waited for.
         await self._engine.start()
         await self.downloads.recover()
+        if self.chat is not None:
+            await self.chat.start()
         # The first full collection would stall the loop for a tenth of a second.
         gc.collect()
         gc.freeze()
@@ -145,6 +182,8 @@ class Service:
     async def stop(self) -> None:
         """Nothing accepted is lost: running jobs stay as they are in the queue and go on at the next start."""
         self.state.move_to(Stage.STOPPING)
+        if self.chat is not None:
+            await self.chat.stop()
         await self.server.stop_listening()
         let_go = await self._engine.stop()
         await self.server.close()

@@ -46,8 +46,9 @@ def show_json(value: Any) -> None:
 
 def _config() -> Config | None:
     """The settings; None after a line on standard error that says what is wrong."""
-    from magpie.config import ConfigError, read_config  # noqa: PLC0415 - quick help
+    from magpie.config import ConfigError, read_config, settle_environment  # noqa: PLC0415 - quick help
 
+    settle_environment()
     try:
         return read_config()
     except ConfigError as wrong:

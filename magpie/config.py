@@ -21,6 +21,7 @@ _SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*(B|KB|MB|GB|TB|)$", re.IGNORECASE)
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _LONGEST = 36500 * 86400.0
 """Seconds: more cannot be added to a date."""
+_TOKEN = re.compile(r"^\d{1,20}:[A-Za-z0-9_-]{10,}$", re.ASCII)
 _BYTES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
@@ -109,9 +110,26 @@ def _keys(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+def _token(value: str | None) -> str | None:
+    if not value:
+        return None
+    if not _TOKEN.match(value):
+        raise ValueError("a token as @BotFather gives it is accepted, such as 123456789:AAExampleExampleExampleExampleExamp")
+    return value
+
+
+def _numbers(value: Any) -> Any:
+    """Telegram's ids. A wrong one is not repeated: it may be a name or a secret put into the wrong variable."""
+    try:
+        return tuple(int(item) for item in _items(value))
+    except (TypeError, ValueError) as wrong:
+        raise ValueError("Telegram ids separated by commas are accepted: whole numbers, negative for groups") from wrong
+
+
 Duration = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
 Size = Annotated[int, BeforeValidator(_size), Field(ge=0)]
 Items = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_items)]
+Numbers = Annotated[tuple[int, ...], NoDecode, BeforeValidator(_numbers)]
 WebAddress = Annotated[str | None, AfterValidator(_web_address)]
 
 
@@ -125,6 +143,13 @@ class Config(BaseSettings):
     data_dir: Path = Path("data")
     database_url: Annotated[str | None, AfterValidator(_database)] = None
     media_url: Annotated[str | None, AfterValidator(_media)] = None
+    bot_token: Annotated[str | None, AfterValidator(_token)] = Field(default=None, repr=False)
+    bot_api_url: WebAddress = None
+    admins: Numbers = ()
+    allowed_users: Numbers = ()
+    allowed_chats: Numbers = ()
+    open_to_all: bool = False
+    vault_chat: int | None = None
     host: Items = ("localhost",)
     port: Annotated[int, Field(ge=1, le=65535)] = 8000
     public_url: WebAddress = None
@@ -140,6 +165,7 @@ class Config(BaseSettings):
     max_file_size: Size = 20 * 10**9
     max_duration: Duration = timedelta(hours=12)
     max_job_time: Duration = timedelta(hours=6)
+    max_items: Annotated[int, Field(ge=1, le=5000)] = 200
     min_free_disk: Size = 10**9
     workers: Annotated[int, Field(ge=1, le=64)] = 4
     ytdlp_plugin_dirs: Items = ()
@@ -174,6 +200,11 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def settle_environment() -> None:
+    """What libraries read from the environment. Telegram's durations as such: python-telegram-bot warns about numbers."""
+    os.environ["PTB_TIMEDELTA"] = "1"
 
 
 def read_config(**overrides: Any) -> Config:

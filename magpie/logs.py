@@ -83,5 +83,5 @@ def set_up_logs(log_format: str = "auto", *, secrets: Iterable[str] = (), level:
     root.handlers = [handler]
     root.setLevel(level)
     logging.captureWarnings(True)  # noqa: FBT003 - the library's signature; a library's warning is a line like any other
-    for noisy in ("aiohttp.access", "asyncio", "alembic", "dbos", "sqlalchemy"):
+    for noisy in ("aiohttp.access", "asyncio", "alembic", "dbos", "sqlalchemy", "httpx", "httpcore", "telegram", "apscheduler"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -31,6 +31,14 @@ class Addresses:
         query = self._links.sign(media_path(*named), purpose=MEDIA, ttl=self._media_ttl, epoch=file.epoch)
         return self._base(request) + media_url_path(*named) + query
 
+    def outside(self, folder: str, file: JobFile) -> str | None:
+        """For mails and chats, which are read elsewhere: None while nobody has said how the world reaches us."""
+        if not self._public_url:
+            return None
+        named = folder, file.job_id, file.name
+        query = self._links.sign(media_path(*named), purpose=MEDIA, ttl=self._media_ttl, epoch=file.epoch)
+        return self._public_url + media_url_path(*named) + query
+
     def status(self, request: web.Request, job_id: UUID) -> str:
         path = status_path(job_id)
         return self._base(request) + path + self._links.sign(path, purpose=STATUS, ttl=STATUS_TTL)

@@ -31,7 +31,7 @@ def test_a_selection_has_defaults() -> None:
     assert Selection.of("transcript", "srt", language="de").key == "transcript:srt:best:de"
 
 
-@pytest.mark.parametrize("media_type", list(MediaType))
+@pytest.mark.parametrize("media_type", list(FORMATS))
 def test_every_selection_survives_its_key(media_type: MediaType) -> None:
     for form in FORMATS[media_type]:
         for quality in QUALITIES[media_type]:
