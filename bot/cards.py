@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from telegram import InlineKeyboardButton, InlineKeyboardMarkup
 
@@ -104,7 +104,7 @@ def _what_next(card: Card, told: Description, now: Situation) -> str:
     if told.kind is DescriptionKind.PICTURES:
         return now.texts.starts_soon.format(choice=now.texts.pictures_get)
     choice = next((one for one in told.choices if one.selection == default), Choice(selection=default))
-    return now.texts.starts_soon.format(choice=wording.escaped(_label(choice)))
+    return now.texts.starts_soon.format(choice=wording.escaped(_label(_part_of(choice, card, told))))
 
 
 def _choices(card: Card, told: Description, now: Situation) -> list[list[InlineKeyboardButton]]:
@@ -114,7 +114,7 @@ def _choices(card: Card, told: Description, now: Situation) -> list[list[InlineK
 
     def pick(number: int, choice: Choice) -> InlineKeyboardButton:
         mark = "✓ " if choice.selection.key in now.had else ""
-        return _do(card, Verb.PICK, mark + _label(choice), str(number))
+        return _do(card, Verb.PICK, mark + _label(_part_of(choice, card, told)), str(number))
 
     return [*rows([pick(n, one) for n, one in videos], 2), *rows([pick(n, one) for n, one in sounds], 2)]
 
@@ -126,6 +126,14 @@ def _extras(card: Card, told: Description, now: Situation) -> list[InlineKeyboar
     if card.starts_at is not None:
         extras.append(_do(card, Verb.WAIT, now.texts.wait))
     return extras
+
+
+def _part_of(choice: Choice, card: Card, told: Description) -> Choice:
+    """With the size that a clip has, about."""
+    if card.clip is None or choice.size is None or not told.duration:
+        return choice
+    share = min(1.0, card.clip.duration / told.duration)
+    return replace(choice, size=round(choice.size * share), is_estimate=True)
 
 
 def _label(choice: Choice) -> str:

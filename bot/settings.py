@@ -73,7 +73,7 @@ def _view(member: Member) -> View:
     other = "off" if preferences.starts_by_itself else "on"
     flip = button(
         texts.settings_by_itself.format(
-            state=f"{_on(texts, not preferences.starts_by_itself)} → {_on(texts, preferences.starts_by_itself)}"
+            state=f"{_on(texts, preferences.starts_by_itself)} → {_on(texts, not preferences.starts_by_itself)}"
         ),
         Key(KIND, "start", "", other),
     )

@@ -216,7 +216,8 @@ class ChatCards:
             account_id=member.account.id,
             download_session_id=member.user.download_session_id,
         )
-        also = self._also(card, member, remembered(selection, told) if remember and told and _is_habit(selection) else None)
+        is_habit = remember and told is not None and told.kind is DescriptionKind.MEDIUM and _is_habit(selection)
+        also = self._also(card, member, remembered(selection, told) if told and is_habit else None)
         if told is not None and told.kind is DescriptionKind.LIST:
             items = told.items[card.range_from - 1 : card.range_to]
             job = await self._downloads.submit_list(order, told.title, items, also)
