@@ -30,7 +30,7 @@ from bot.inbox import Inbox, InboxProcessor, PollingBot
 from bot.languages import for_language
 from bot.messages import Messages
 from bot.outbox import ChatGone, Lost, MessageGone, NotAccepted, NotReached, Outbox
-from bot.pacing import Pacing
+from bot.pacing import Pace, Pacing
 from bot.posts import FETCH_LIMIT, PostKeeper
 from bot.settings import KIND as SETTINGS
 from bot.settings import SettingsPage
@@ -51,6 +51,17 @@ TELEGRAM = "https://api.telegram.org"
 ALLOWED_UPDATES = ("message", "callback_query")
 POLL = timedelta(seconds=50)
 CALLS_AT_ONCE = 64
+TELEGRAMS_PACE = Pace()
+OWN_PACE = Pace(
+    overall_size=10_000,
+    chat_burst=1_000,
+    chat_interval=0.001,
+    group_size=10_000,
+    group_burst=1_000,
+    progress_gap=0.5,
+    group_progress_gap=0.5,
+)
+"""For a server of our own, which has no limits: only what a person can follow."""
 PAUSES = (1.0, 2.0, 5.0, 15.0, 60.0)
 """Seconds between tries to reach Telegram at the start; the last one repeats."""
 
@@ -394,7 +405,7 @@ def _bot(options: ChatOptions, inbox: Inbox) -> PollingBot:
             media_write_timeout=120,
         ),
         get_updates_request=HTTPXRequest(connection_pool_size=2, read_timeout=POLL.total_seconds() + 15, connect_timeout=10),
-        rate_limiter=Pacing() if options.is_paced else None,
+        rate_limiter=Pacing(TELEGRAMS_PACE if options.is_paced else OWN_PACE),
     )
     bot.commit_to(inbox)
     return bot

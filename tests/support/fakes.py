@@ -8,11 +8,13 @@ import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import UUID
 
-from service.errors import FetchFailed
+from service.descriptions import Choice, Description, DescriptionKind, ListItem
+from service.errors import FetchFailed, NoSuchVideo
 from service.media_url import MediaUrl
-from service.model import Phase, Progress, Validators
+from service.model import Phase, Progress, Selection, Validators
 from service.ports import Fetched, FetchedFile, FetchRequest, FetchWatcher, Identified
 
 
@@ -56,6 +58,8 @@ class FakeWeb:
     cancelled: int = 0
     identify: Callable[[Identified], Identified] = lambda found: found
     etags: dict[str, str] = field(default_factory=dict)
+    lists: dict[str, list[str]] = field(default_factory=dict)
+    described: list[str] = field(default_factory=list)
     breaks: list[FetchFailed] = field(default_factory=list)
     """Raised in the middle of the next downloads, one each."""
 
@@ -110,6 +114,40 @@ class FakeWeb:
 
     async def check_address(self, url: MediaUrl) -> None:
         """Everything in this web may be reached."""
+
+    async def describe(self, url: MediaUrl, trust_class: str = "public") -> Description:
+        del trust_class
+        self.described.append(url.text)
+        if pending := self.failures.get(url.text):
+            raise pending.pop(0)
+        number = url.text.rpartition("/")[2]
+        if url.text in self.lists:
+            items = tuple(ListItem(url=MediaUrl.parse(item), title=f"Title {item.rpartition('/')[2]}") for item in self.lists[url.text])
+            return Description(
+                kind=DescriptionKind.LIST, extractor=self.extractor, id=number, title=f"List {number}", items=items, count=len(items)
+            )
+        if url.text not in self.pages:
+            raise NoSuchVideo
+        size = len(self.pages[url.text])
+        return Description(
+            kind=DescriptionKind.MEDIUM,
+            extractor=self.extractor,
+            id=number,
+            is_generic=self.generic,
+            title=f"Title {number}",
+            artist="Artist",
+            duration=timedelta(seconds=206),
+            choices=(
+                Choice(selection=Selection.of("video", quality="1080"), size=size, height=1080),
+                Choice(selection=Selection.of("video", quality="720"), size=size // 2, height=720),
+                Choice(selection=Selection.of("audio", "mp3"), size=size // 4, is_estimate=True),
+            ),
+            languages=("en", "de"),
+        )
+
+    async def thumbnail(self, file: Path) -> bytes | None:
+        del file
+        return None
 
 
 def bigger(found: Identified, size: int) -> Identified:
