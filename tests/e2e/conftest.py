@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.running import MediaSiteProcess, Running, running_site
+from tests.support.running import BotApiProcess, MediaSiteProcess, Running, running_bot_api, running_site
 
 StartService = Callable[..., Running]
 
@@ -42,3 +42,9 @@ def start(site: MediaSiteProcess, tmp_path: Path) -> Iterator[StartService]:
             return stack.enter_context(running)
 
         yield start
+
+
+@pytest.fixture
+def telegram(tmp_path: Path) -> Iterator[BotApiProcess]:
+    """The sandbox's Bot API server, a test's own: it goes on while the service is killed and started again."""
+    yield from running_bot_api(tmp_path / "telegram")

@@ -20,6 +20,8 @@ import imageio_ffmpeg
 import psutil
 import requests
 
+from sandbox.bot_api import TOKEN
+from sandbox.bot_api.remote import RemoteApi
 from sandbox.youtube import write_plugin
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -308,3 +310,41 @@ def running_site(directory: Path) -> Iterator[MediaSiteProcess]:
         yield site
     finally:
         site.stop()
+
+
+class BotApiProcess:
+    """`sandbox.bot_api` as a process, with the people who talk to the bot driven from here."""
+
+    def __init__(self, directory: Path, *more: str, token: str = TOKEN) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.token = token
+        self._log = (directory / "bot_api.log").open("wb")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "sandbox.bot_api", "--port", "0", "--token", token, "--directory", str(directory / "files"), *more],
+            cwd=ROOT, stdout=subprocess.PIPE, stderr=self._log, text=True,
+        )  # fmt: skip
+        assert self._process.stdout is not None
+        self.base = self._process.stdout.readline().rpartition(" ")[2].strip()
+        assert self.base.startswith("http://"), (directory / "bot_api.log").read_text()
+        self.api = RemoteApi(self.base)
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What `magpie run` has to be told."""
+        return {"bot_token": self.token, "bot_api_url": self.base, "open_to_all": "true"}
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(HANG)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        self._log.close()
+
+
+def running_bot_api(directory: Path) -> Iterator[BotApiProcess]:
+    """For a fixture."""
+    process = BotApiProcess(directory)
+    try:
+        yield process
+    finally:
+        process.stop()

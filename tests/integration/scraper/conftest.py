@@ -15,11 +15,12 @@ import imageio_ffmpeg
 import pytest
 import pytest_asyncio
 
+from sandbox import gallery, youtube
 from sandbox.media_site import MediaSite
-from sandbox.youtube import write_plugin
 from scraper.egress import EgressPolicy
 from scraper.fetcher import YtDlpFetcher
 from scraper.workers import ScraperConfig
+from service.descriptions import Description
 from service.media_url import MediaUrl
 from service.model import Progress, Selection
 from service.ports import Bounds, Fetched, FetchRequest, Identified
@@ -71,13 +72,20 @@ class Bench:
         )
 
     async def fetch(
-        self, path: str, *selection: str, watcher: Watcher | None = None, trust_class: str = "public", **bounds: Any
+        self, path: str, *selection: Any, watcher: Watcher | None = None, trust_class: str = "public", **bounds: Any
     ) -> Fetched:
         request = self.request(self.address(path), Selection.of(*selection), trust_class=trust_class, **bounds)
         fetched = await self.fetcher.fetch(request, watcher or Watcher())
         assert fetched is not None
         assert sorted(found.path for found in fetched.files) == sorted(request.directory.iterdir())
         return fetched
+
+    async def describe(self, path: str, trust_class: str = "public") -> Description:
+        return await self.fetcher.describe(MediaUrl.parse(self.address(path)), trust_class)
+
+    def asked(self, path: str) -> int:
+        """How often the site was asked for this path."""
+        return len(self.site.log.of(path))
 
 
 async def bench_on(site: MediaSite, root: Path, **config: Any) -> Bench:
@@ -98,7 +106,10 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[MediaS
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def bench(site: MediaSite, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench]:
     root = tmp_path_factory.mktemp("scraper")
-    plugin = write_plugin(root / "plugin", site.base, site.files.sizes())
+    for name in ("media/chirp.m4a", "media/minute.mp4", "media/dark.mp4"):
+        await site.files.find(name)
+    plugin = youtube.write_plugin(root / "plugin", site.base, site.files.sizes())
+    gallery.write_plugin(plugin, site.base)
     bench = await bench_on(site, root, plugin_dirs=(plugin,))
     await bench.fetcher.ready()
     yield bench
@@ -143,3 +154,11 @@ async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.005)
+
+
+def pixels(path: Path, *before: str, size: str = "64x36") -> list[bytes]:
+    """Every frame of it, small and grey; what stands in `before` says which."""
+    command = [FFMPEG, "-v", "error", *before, "-i", f"file:{path}", "-vf", f"scale={size.replace('x', ':')}", "-pix_fmt", "gray"]
+    done = subprocess.run([*command, "-fps_mode", "passthrough", "-f", "rawvideo", "-"], capture_output=True, check=True)
+    width, height = map(int, size.split("x"))
+    return [done.stdout[at : at + width * height] for at in range(0, len(done.stdout), width * height)]

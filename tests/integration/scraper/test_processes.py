@@ -26,7 +26,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 CLIP = ("video", "mp4")
 
 
-async def started(bench: Bench, path: str, *selection: str, **bounds: Any) -> tuple[asyncio.Task[object], Path, Watcher]:
+async def started(bench: Bench, path: str, *selection: Any, **bounds: Any) -> tuple[asyncio.Task[object], Path, Watcher]:
     """A fetch that is under way."""
     watcher = Watcher()
     request = bench.request(bench.address(path), Selection.of(*selection), **bounds)

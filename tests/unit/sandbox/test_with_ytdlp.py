@@ -23,7 +23,7 @@ VIDEOS = (
     *("abcdefghijk", "PRIVATE0001", "AGE00000001", "GEO00000001", "GONE0000001", "BOT00000001", "LIVE0000001", "UPCOM000001"),
     *("HUGE0000001", "LONG0000001", "THUMB000001", "TITLE000001", "SLOW0000001", "TRK3M000001", "FLAKY000001"),
 )
-LISTS = ("playlist?list=PL123", "@testchannel/videos")
+LISTS = ("playlist?list=PLabc", "@testchannel/videos")
 
 Found = dict[str, dict[str, Any]]
 
@@ -112,7 +112,7 @@ def test_a_video_of_the_stand_in_has_what_youtubes_have(found: Found, base: str,
     assert (video["channel"], video["duration"], video["live_status"]) == ("Test Channel", 10, "not_live")
     assert set(formats(video)) == {"251", "140", "18", "v144", "v240", "v480", "v720", "v1080"}
     assert formats(video)["18"]["filesize"] == (media_directory / "media" / "clip.mp4").stat().st_size
-    assert (list(video["subtitles"]), list(video["automatic_captions"])) == (["en"], ["de"])
+    assert (list(video["subtitles"]), list(video["automatic_captions"])) == (["en", "es"], ["de"])
     assert [chapter["end_time"] for chapter in video["chapters"]] == [5, 10]
     assert video["thumbnail"] == f"{base}/media/thumb.jpg"
 

@@ -31,6 +31,10 @@ from scraper.guard import Guard
         ("[Errno 28] No space left on device", "no_space"),
         ("Unsupported URL: http://example.org", "unsupported"),
         ("Unable to download webpage: [Errno -2] Name or service not known", "network"),
+        ("There is no video in this post", "pictures_unsupported"),
+        ("No video could be found in this tweet", "pictures_unsupported"),
+        ("No sources found for video abc. Maybe a plain image?", "pictures_unsupported"),
+        ("No video found", None),
         ("Something new", None),
     ],
 )

@@ -99,6 +99,15 @@ def test_ffmpeg_gets_web_addresses_with_the_proxy_alone(guard: Guard) -> None:
         ask(guard, "subprocess.Popen", FFMPEG, command, None, via)
 
 
+def test_text_that_ffmpeg_sends_is_no_address(guard: Guard) -> None:
+    guard.through_proxy(PROXY)
+    via = {"http_proxy": "http://127.0.0.1:3128"}
+    texts = ["-headers", "User-Agent: x\r\n", "-cookies", "a:b=c; path=/\r\n"]
+    ask(guard, "subprocess.Popen", FFMPEG, [FFMPEG, *texts, "-i", "http://site.example/x.mp4"], None, via)
+    with pytest.raises(Refused):
+        ask(guard, "subprocess.Popen", FFMPEG, [FFMPEG, *texts, "-i", "tcp://site.example:1"], None, via)
+
+
 def test_deno_runs_without_rights(guard: Guard) -> None:
     ask(guard, "subprocess.Popen", DENO, [DENO, "run", "--no-remote", "-"], None, None)
     with pytest.raises(Refused):

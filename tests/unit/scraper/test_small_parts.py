@@ -16,17 +16,16 @@ from scraper.egress import EgressPolicy
 from scraper.failures import JobFailed
 from scraper.finish import chapters_as_tags, ffmetadata, fits_already
 from scraper.guard import Guard, Refused
+from scraper.live import refuse_live
 from scraper.manifests import look_at_manifest
 from scraper.meter import Meter
 from scraper.mp4 import Mp4Truncated, read_mp4
 from scraper.options import ytdlp_options
 from scraper.probe import Probe, Stream
 from scraper.tools import find_ffmpeg, inventory
-from service.model import FORMATS, QUALITIES, MediaType, Selection
+from service.model import FORMATS, QUALITIES, Selection
 
-SELECTIONS = [
-    Selection.of(kind, form, quality) for kind in MediaType for form, quality in itertools.product(FORMATS[kind], QUALITIES[kind])
-]
+SELECTIONS = [Selection.of(kind, form, quality) for kind in FORMATS for form, quality in itertools.product(FORMATS[kind], QUALITIES[kind])]
 
 
 @pytest.mark.parametrize("selection", SELECTIONS, ids=lambda selection: selection.key)
@@ -34,6 +33,21 @@ def test_yt_dlp_understands_the_options_of_every_selection(selection: Selection,
     options = ytdlp_options(selection, state_directory=tmp_path, ffmpeg=None, deno=None)
     with YoutubeDL(options, auto_init=False) as ydl:
         assert callable(ydl.format_selector)
+
+
+@pytest.mark.parametrize(
+    "info", [{"is_live": True}, {"live_status": "is_live"}, {"live_status": "is_upcoming"}, {"live_status": "post_live"}]
+)
+def test_what_has_no_end_yet_is_refused_as_live(info: dict[str, object]) -> None:
+    with pytest.raises(JobFailed) as failure:
+        refuse_live(info)
+    assert failure.value.code == "live_stream"
+
+
+def test_what_was_live_is_not_refused() -> None:
+    info = {"is_live": False, "live_status": "was_live"}
+    refuse_live(info)
+    assert info["live_status"] == "was_live"
 
 
 def test_no_option_lets_a_site_start_programs_or_read_our_files(tmp_path: Path) -> None:
@@ -74,7 +88,7 @@ OPUS = {"format_id": "251", "ext": "webm", "vcodec": "none", "acodec": "opus", "
         (("audio", "mp3"), ["251"]),
     ],
 )
-def test_the_formats_that_need_no_encoding_are_taken(selection: tuple[str, ...], ids: list[str]) -> None:
+def test_the_formats_that_need_no_encoding_are_taken(selection: tuple[str, str], ids: list[str]) -> None:
     assert chosen(Selection.of(*selection), AVC, VP9, VP9_4K, AAC, OPUS) == ids
 
 
