@@ -105,6 +105,45 @@ class Bench:
         detail = f"median of 7, slowest {seen['cancel_max_ms']:.1f} ms"
         self.report.add(Result(name="cancel until every process is gone", value=seen["cancel_ms"], target=50, unit="ms", detail=detail))
 
+    def eyes(self) -> None:
+        seen = self._chat("eyes")
+        for name, what in (("steady", "20 updates a second"), ("burst", "a burst of 200")):
+            detail = f"{seen[name]:.0f} ms against {seen[f'bare_{name}']:.0f} ms (ours / a bare handler that only reacts; medians of 3)"
+            value = seen[name] / seen[f"bare_{name}"]
+            self.report.add(Result(name=f"link to 👀, p99, {what}", value=value, target=1.5, unit="×", detail=detail))
+
+    def hit(self) -> None:
+        seen = self._chat("hit")
+        detail = f"median of 30, slowest {seen['max_ms']:.0f} ms"
+        self.report.add(Result(name="chat: stored file back", value=seen["median_ms"], target=200, unit="ms", detail=detail))
+
+    def crowd(self) -> None:
+        seen = self._chat("crowd")
+        detail = (
+            f"{seen['refused']:.0f} refused in all; /help p99 {seen['help_p99_s']:.1f} s; flooded chat answered after "
+            f"{seen['flooded_s']:.1f} s; all 50 files after {seen['all_files_s']:.0f} s"
+        )
+        name = "200 chats, 50 jobs: 429 that were not scripted"
+        self.report.add(Result(name=name, value=seen["unscripted_429"], target=0, unit="", detail=detail))
+
+    def idle(self) -> None:
+        seen = self._chat("idle")
+        detail = f"{seen['service_mb']:.0f} MB against {seen['imports_mb']:.0f} MB; {seen['all_mb']:.0f} MB with the scraper's processes"
+        value = seen["service_mb"] / seen["imports_mb"]
+        self.report.add(Result(name="idle, PSS against bare imports", value=value, target=1.6, unit="×", detail=detail))
+        self.report.add(
+            Result(name="idle, share of a core", value=seen["cpu_percent"], target=2, unit="%", detail="20 s, every process of it")
+        )
+
+    def _chat(self, name: str) -> dict[str, float]:
+        """In a process of its own: the sandbox is in it."""
+        place = self.directory / f"chat-{name}"
+        place.mkdir()
+        command = [sys.executable, "-m", "bench.chat", self.site, str(place), str(place / "answer.json"), name]
+        subprocess.run(command, check=True, timeout=900)
+        found: dict[str, float] = json.loads((place / "answer.json").read_text())[name]
+        return found
+
     def start(self) -> None:
         helps = [seconds(lambda: run([SCRIPTS / "magpie", "--help"])) for _ in range(7)]
         value = statistics.median(helps[1:])

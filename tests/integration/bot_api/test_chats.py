@@ -187,3 +187,8 @@ async def test_action_is_shown_and_a_wrong_one_refused(bot: Bot, alice: User, ap
     await bot.send_chat_action(alice.id, ChatAction.UPLOAD_VIDEO)
     assert api.actions[-1] == {"chat_id": alice.id, "action": "upload_video"}
     assert await refusal(bot.send_chat_action(alice.id, "dancing")) == "Wrong parameter action in request"
+
+
+async def test_more_than_a_hundred_commands_are_refused(bot: Bot) -> None:
+    commands = [(f"c{number}", "x") for number in range(101)]
+    assert (await refusal(bot.set_my_commands(commands))).lower() == "bot_commands_too_much"

@@ -215,3 +215,9 @@ async def test_large_file_is_not_handed_out_by_its_path_either(api: BotApi, alic
 
 async def test_endless_text_field_beside_an_upload_is_refused(bot: Bot, alice: User) -> None:
     assert await refusal(bot.send_document(alice.id, b"x", caption="x" * 1_100_000)) == "Request Entity Too Large"
+
+
+async def test_photo_of_an_album_cannot_become_a_document(bot: Bot, alice: User) -> None:
+    album = await bot.send_media_group(alice.id, [InputMediaPhoto(jpeg()), InputMediaPhoto(jpeg())])
+    said = await refusal(bot.edit_message_media(InputMediaDocument(b"x"), alice.id, album[0].id))
+    assert said == "Can't use the media of the specified type in the album"

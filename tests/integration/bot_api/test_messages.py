@@ -209,3 +209,7 @@ async def test_all_text_that_was_shown_is_remembered(bot: Bot, alice: User, api:
     await bot.answer_callback_query(query, "an alert", show_alert=True)
     await bot.send_document(alice.id, b"x", filename="name.bin", caption="a caption")
     assert {"first", "second", "Press me", "data:1", "an alert", "name.bin", "a caption"} <= set(api.texts())
+
+
+async def test_more_than_a_hundred_deletions_at_once_are_refused(bot: Bot, alice: User) -> None:
+    assert await refusal(bot.delete_messages(alice.id, list(range(1, 102)))) == "Too many messages to delete"
