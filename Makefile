@@ -15,6 +15,9 @@ TESTS = tests/unit tests/contract tests/integration tests/docs tests/property
 run: $(VENV)/.run
 	@$(BIN)/magpie run
 
+demo: $(VENV)/.run
+	@$(BIN)/magpie demo
+
 doctor: $(VENV)/.run
 	@$(BIN)/magpie doctor
 
