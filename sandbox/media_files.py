@@ -26,6 +26,7 @@ MAX_PATTERN = 10**9
 
 _X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
 _FASTSTART = ("-movflags", "+faststart")
+_PICTURE = re.compile(r"picture/([1-9]\d{1,3})x([1-9]\d{1,3})\.(jpg|png|webp|gif)")
 _BLOB = re.compile(r"(blob|pattern)/(\d{1,12})\.mp4")
 _BOX_HEADER = 16
 _PIECE = 1 << 20
@@ -44,6 +45,9 @@ def _tone(seconds: int, rate: int, *codec: str) -> tuple[str, ...]:
     return (*_source(f"sine=440:r={rate}"), "-t", str(seconds), *codec)
 
 
+# Its pitch tells the time: 200 Hz at the beginning, 100 Hz more each second.
+_CHIRP = "aevalsrc='0.5*sin(2*PI*(200*t+50*t*t))':s=44100"
+
 _RECIPES: dict[str, tuple[str, ...]] = {
     # Noise makes the encoder fill its bit rate, so that the clip is 1 MB.
     "media/clip.mp4": (
@@ -58,6 +62,19 @@ _RECIPES: dict[str, tuple[str, ...]] = {
     "media/track3min.m4a": _tone(180, 44100, "-c:a", "aac", "-b:a", "128k", *_FASTSTART),
     "media/thumb.jpg": (*_source("testsrc2=s=640x360:r=1"), "-frames:v", "1", "-q:v", "5"),
     **{f"media/v{height}.mp4": _picture(height) for height in HEIGHTS},
+}  # fmt: skip
+
+# Large or rarely asked for: made when they are, not before.
+_ON_DEMAND: dict[str, tuple[str, ...]] = {
+    # 30 MB, so that a part of it is much less than the whole; no two frames are alike.
+    "media/minute.mp4": (
+        *_source("testsrc2=s=640x360:r=25,noise=alls=40:allf=t"), *_source(_CHIRP), "-t", "60",
+        *_X264, "-g", "50", "-b:v", "4M", "-maxrate", "4M", "-bufsize", "4M", "-c:a", "aac", "-b:a", "96k", *_FASTSTART,
+    ),
+    "media/chirp.m4a": (*_source(_CHIRP), "-t", str(CLIP_SECONDS), "-c:a", "aac", "-b:a", "128k", *_FASTSTART),
+    "media/dark.mp4": (
+        *_source("color=black:s=320x180:r=10"), "-t", "4", "-vf", "drawbox=color=white:t=fill:enable='gt(t,0.35)'", *_X264, *_FASTSTART,
+    ),
 }  # fmt: skip
 
 _FOLDERS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -103,12 +120,14 @@ class MediaFiles:
         folder, _, rest = name.partition("/")
         if folder == "n" and rest.endswith(".mp4"):
             return await self.find("media/clip.mp4")
-        if name in _RECIPES:
+        if name in _RECIPES or name in _ON_DEMAND:
             return await self._once(name, lambda: self._encode(name))
         if name in SUBTITLES:
             return await self._once(name, lambda: self._write(name, [SUBTITLES[name]]))
         if folder in _FOLDERS and "/" not in rest and rest not in {"", ".", ".."}:
             return await self._within(folder, rest)
+        if picture := _PICTURE.fullmatch(name):
+            return await self._once(name, lambda: self._draw(name, f"{picture[1]}x{picture[2]}"))
         if blob := _BLOB.fullmatch(name):
             return await self._blob(name, int(blob[2]), pattern=blob[1] == "pattern")
         raise NoSuchMedia(name)
@@ -152,10 +171,16 @@ class MediaFiles:
         return path
 
     def _encode(self, name: str) -> None:
+        self._make(name, _RECIPES.get(name) or _ON_DEMAND[name])
+
+    def _draw(self, name: str, size: str) -> None:
+        self._make(name, (*_source(f"testsrc2=s={size}:r=1"), "-frames:v", "1"))
+
+    def _make(self, name: str, recipe: tuple[str, ...]) -> None:
         target = self.directory / name
         work = self._work()
         try:
-            self._run(work, *_RECIPES[name], target.name)
+            self._run(work, *recipe, target.name)
             target.parent.mkdir(exist_ok=True)
             (work / target.name).replace(target)
         finally:

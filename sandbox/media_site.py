@@ -6,7 +6,9 @@ Files, with Range, If-Range, ETag and Last-Modified (`GET` and `HEAD`, as everyw
 
 - `/media/clip.mp4` 1 MB, 10 s, 640x360 h264 and aac · `/media/tiny.mp4` 1 s · `/media/v{144,240,480,720,1080}.mp4` 10 s, picture only
 - `/media/song.m4a` aac · `/media/song.webm` opus, both 10 s · `/media/track3min.m4a` 3 minutes, 3 MB
-- `/media/thumb.jpg` · `/media/subs.vtt` by hand (a cue of two lines, one with tags) · `/media/auto.vtt` rolling, as automatic captions
+- `/media/minute.mp4` 30 MB, 60 s · `/media/chirp.m4a` 10 s, its pitch tells the time · `/media/dark.mp4` 4 s, black at first
+- `/media/thumb.jpg` · `/picture/{width}x{height}.{jpg,png,webp,gif}`
+- `/media/subs.vtt` by hand (a cue of two lines, one with tags) · `/media/auto.vtt` rolling, as automatic captions
 - `/n/{name}.mp4` the clip under any name · `/blob/{bytes}.mp4` a short mp4 made up to that size with zeros that take no disk space (to
   100 GB) · `/pattern/{bytes}.mp4` likewise, but no two stretches are alike and it does take the space (to 1 GB)
 
@@ -16,6 +18,7 @@ Streams:
 - `/hls/private.m3u8?to=URL` segments are at URL · `/hls/file.m3u8` segments are `file:///etc/passwd` · `/dash/manifest.mpd`
 
 Pages: `/page/og` · `/page/jsonld` · `/page/playlist?n=3` so many videos · `/page/empty` · `/page/title?t=TEXT` · `/page/thumb?to=URL`
+· `/post/{n}?with=ADDRESS` so many pictures, and those among them: for gallery-dl, see `sandbox.gallery`
 
 In front of any file's path, without its leading slash (`/throttled/100/media/clip.mp4`):
 
@@ -106,7 +109,7 @@ class MediaSite:
         app.on_response_prepare.append(note_status)
         app.add_routes([web.get("/_log", self._show_log), web.route("*", "/_reset", self._reset)])
         app.add_routes([*pages.routes(), *Streams(self.files).routes(), *self._misbehaviour.routes()])
-        app.add_routes([web.get("/{path:(?:media|n|blob|pattern)/.+}", self._file)])
+        app.add_routes([web.get("/{path:(?:media|n|blob|pattern|picture)/.+}", self._file)])
         return app
 
     async def _file(self, request: web.Request) -> web.StreamResponse:

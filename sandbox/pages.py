@@ -8,6 +8,8 @@ from html import escape
 from aiohttp import web
 
 _MOST_VIDEOS = 500
+_MOST_PICTURES = 1000
+_PICTURES = ("640x480.jpg", "320x240.png", "1200x800.jpg", "200x300.png", "500x500.webp")
 
 
 def routes() -> list[web.RouteDef]:
@@ -18,6 +20,7 @@ def routes() -> list[web.RouteDef]:
         web.get("/page/empty", _empty),
         web.get("/page/title", _title),
         web.get("/page/thumb", _thumbnail_elsewhere),
+        web.get(r"/post/{n:\d+}", _post),
     ]
 
 
@@ -74,3 +77,12 @@ async def _title(request: web.Request) -> web.Response:
 async def _thumbnail_elsewhere(request: web.Request) -> web.Response:
     elsewhere, video = request.query.get("to", ""), f"{_origin(request)}/media/clip.mp4"
     return _html("A picture from elsewhere", _meta(title="A video with a picture from elsewhere", video=video, image=elsewhere))
+
+
+async def _post(request: web.Request) -> web.Response:
+    """A post of n pictures, by turns JPEG, PNG and WebP of different sizes. Each `with=ADDRESS` comes among them, after the first."""
+    count = min(_MOST_PICTURES, int(request.match_info["n"]))
+    addresses = [f"{_origin(request)}/picture/{_PICTURES[number % len(_PICTURES)]}?n={number}" for number in range(count)]
+    addresses[1:1] = request.query.getall("with", [])
+    pictures = "".join(f'\n<img class="picture" src="{escape(address)}">' for address in addresses)
+    return _html("A post of pictures", body=pictures)

@@ -20,6 +20,7 @@ from yt_dlp.networking.exceptions import HTTPError, TransportError
 from scraper.digest import RunningDigest
 from scraper.failures import JobFailed
 from scraper.guard import Guard
+from scraper.lists import SeveralItems, entries_of, is_list
 from scraper.ranges import RangesFD
 
 _TRIES = 3
@@ -105,21 +106,20 @@ class Downloader(YoutubeDL):  # type: ignore[misc] # yt-dlp is not typed
         self.digests[filename] = digest
 
     def process_ie_result(self, ie_result: dict[str, Any], download: bool = True, extra_info: dict[str, Any] | None = None) -> Any:  # noqa: FBT001, FBT002 - yt-dlp's signature
-        """A list with one item is that item. Raises `JobFailed`: `is_playlist` for more, `unsupported` for none."""
-        if ie_result.get("_type") in {"playlist", "multi_video"}:
+        """A list with one item is that item. Raises `SeveralItems` for more, `JobFailed` with `unsupported` for none."""
+        if is_list(ie_result):
             ie_result = self._only_entry(ie_result)
         return super().process_ie_result(ie_result, download, extra_info)
 
     def _only_entry(self, listing: Mapping[str, Any]) -> dict[str, Any]:
         for _ in range(_UNRESOLVABLE):
-            entries = listing.get("entries") or ()
-            found = entries.getslice(0, 2) if hasattr(entries, "getslice") else itertools.islice(entries, 2)
-            items = [entry for entry in found if entry]
+            entries = entries_of(listing)
+            items = list(itertools.islice(entries, 2))
             if len(items) > 1:
-                raise JobFailed("is_playlist", "several items")
+                raise SeveralItems(listing, itertools.chain(items, entries))
             if not items:
                 raise JobFailed("unsupported", "an empty list")
-            if items[0].get("_type") not in {"playlist", "multi_video"}:
+            if not is_list(items[0]):
                 return dict(items[0])
             listing = items[0]
         raise JobFailed("unsupported", "lists without end")

@@ -37,6 +37,7 @@ _WORDS: tuple[tuple[str, str], ...] = (
     ("sign_in_needed", r"sign.?in|log.?in\b|--cookies|members.only|join this channel|subscri(ber|ption)|registered users"),
     ("sign_in_needed", r"requires? (authentication|payment|purchase)|account credentials|HTTP Error 401|Music Premium"),
     ("no_subtitles", r"no subtitles"),
+    ("pictures_unsupported", r"no video (could be found )?in this (post|tweet)|not a video or animated image|maybe a plain image"),
     ("format_unavailable", r"requested format is not available|requested merging"),
     ("throttled", r"HTTP Error 429|too many requests|rate.?limit"),
     ("no_such_video", r"video unavailable|HTTP Error (404|410)|account[^.]{0,40}terminated|copyright"),

@@ -105,11 +105,18 @@ def run_ffmpeg(command: Sequence[str]) -> None:
     if done.returncode == 0:
         return
     said = done.stderr.decode("utf-8", "replace")
-    if done.returncode == _SIGXFSZ or "File too large" in said:
-        raise JobFailed("too_large", "ffmpeg reached the size limit")
+    raise cause_said(done.returncode, said) or JobFailed(
+        "ffmpeg", redacted(" | ".join(said.strip().splitlines()[-3:])) or f"exit status {done.returncode}"
+    )
+
+
+def cause_said(status: int, said: str) -> JobFailed | None:
+    """What a failed ffmpeg says of the disk and of the size limit; None for any other cause."""
+    if status == _SIGXFSZ or "File too large" in said:
+        return JobFailed("too_large", "ffmpeg reached the size limit")
     if "No space left" in said or "Disk quota exceeded" in said:
-        raise JobFailed("no_space", "ffmpeg found the disk full")
-    raise JobFailed("ffmpeg", redacted(" | ".join(said.strip().splitlines()[-3:])) or f"exit status {done.returncode}")
+        return JobFailed("no_space", "ffmpeg found the disk full")
+    return None
 
 
 def _copies_audio(selection: Selection, source: Probe) -> bool:

@@ -18,6 +18,8 @@ from typing import Any
 from scraper.egress import EgressPolicy
 
 _ADDRESS_LIKE = re.compile(r"[a-zA-Z][\w+.,-]*:")
+_TEXT_OPTIONS = frozenset({"-headers", "-cookies"})
+"""Options of ffmpeg whose value is text that it sends: `User-Agent: x` looks like an address and is none."""
 _DENO_MUST_NOT = ("-A", "--allow-all", "--allow-net", "--allow-run", "--allow-write", "--allow-ffi", "--allow-sys", "--allow-import")
 
 
@@ -118,7 +120,12 @@ class Guard:
 
     def _check_ffmpeg(self, arguments: list[str], environment: dict[Any, Any] | None) -> None:
         """Files only, each behind `file:`; web addresses too while the proxy is in use and named in the environment."""
-        addresses = [part for part in arguments if _ADDRESS_LIKE.match(part) and not part.startswith("file:")]
+        before = ["", *arguments]
+        addresses = [
+            part
+            for option, part in zip(before, arguments, strict=False)
+            if option not in _TEXT_OPTIONS and _ADDRESS_LIKE.match(part) and not part.startswith("file:")
+        ]
         if not addresses:
             return
         via = None if self._proxy is None else f"http://{self._proxy[0]}:{self._proxy[1]}"

@@ -32,7 +32,8 @@ from scraper.failures import cause_of
 from scraper.guard import Guard
 from scraper.options import ytdlp_options
 from scraper.wire import JobSpec
-from scraper.ytdlp import Job, Workshop
+from scraper.workshop import Workshop
+from scraper.ytdlp import Job
 from service.model import Selection
 
 _PAGE = """<!DOCTYPE html><html><head><title>Page</title><meta property="og:title" content="Page">

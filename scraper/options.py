@@ -13,7 +13,7 @@ SOCKET_SECONDS = 20.0
 WEBM_VIDEO = ("vp8", "vp9", "av1")
 AUDIO_EXT = {"mp3": "mp3", "wav": "wav", "flac": "flac", "m4a": "m4a", "opus": "opus"}
 
-_WEB_PROTOCOLS = r"[protocol~='^(https?|m3u8|m3u8_native|http_dash_segments|http_dash_segments_generator|ism)$']"
+WEB_PROTOCOLS = r"[protocol~='^(https?|m3u8|m3u8_native|http_dash_segments|http_dash_segments_generator|ism)$']"
 _WEBM_CODEC = "[vcodec~='^(vp0?[89]|av0?1)']"
 _UNKNOWN_CODEC = "[ext=webm][vcodec!~='^(avc|h264|hev|hvc)']"
 # A copy beats a better source that would have to be encoded again: what is lost in encoding is more than what the better source has.
@@ -38,7 +38,7 @@ def format_selector(selection: Selection) -> str:
         choice = f"{picks[1]}{_WEBM_CODEC}+{sound}/{picks[0]}{_WEBM_CODEC}/{picks[1]}{_WEBM_CODEC}/{picks[1]}{_UNKNOWN_CODEC}"
     else:
         choice = "wv*+wa/w" if selection.quality == "worst" else "bv*+ba/b"
-    return "/".join("+".join(part + _WEB_PROTOCOLS for part in whole.split("+")) for whole in choice.split("/"))
+    return "/".join("+".join(part + WEB_PROTOCOLS for part in whole.split("+")) for whole in choice.split("/"))
 
 
 def format_sort(selection: Selection) -> list[str]:

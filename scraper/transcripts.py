@@ -33,8 +33,8 @@ def choose(info: Mapping[str, Any], language: str | None) -> tuple[str, Mapping[
     """The language and the track: the one asked for, else the medium's own, else English, else the first; written ones before
     automatic ones. Raises `JobFailed` with `no_subtitles`.
     """
-    written: Tracks = _readable(info.get("subtitles"))
-    automatic: Tracks = _readable(info.get("automatic_captions"))
+    written: Tracks = readable(info.get("subtitles"))
+    automatic: Tracks = readable(info.get("automatic_captions"))
     for wanted in [language] if language else [info.get("language"), "en"]:
         for tracks in (written, automatic):
             code = _matching(tracks, wanted)
@@ -47,7 +47,8 @@ def choose(info: Mapping[str, Any], language: str | None) -> tuple[str, Mapping[
     raise JobFailed("no_subtitles", f"has {sorted({*written, *automatic})[:20]}")
 
 
-def _readable(tracks: Tracks | None) -> Tracks:
+def readable(tracks: Tracks | None) -> Tracks:
+    """Those of the kinds that can be read here, by language. Chat that was written along is none."""
     known = {code: [one for one in formats if one.get("ext") in READABLE] for code, formats in (tracks or {}).items()}
     return {code: formats for code, formats in known.items() if formats and code != "live_chat"}
 

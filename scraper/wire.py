@@ -1,7 +1,10 @@
 """What the service and its worker processes say to each other: one JSON object a line, over a pair of sockets.
 
-Service → worker: `{"do": "fetch", …spec}` or `{"do": "validators", "url"}`; then `{"answer": "go" | "stop"}`, `{"proxy": port}` when asked.
-Worker → service: `identified`, `progress`, `need_proxy`, then one of `done`, `stopped`, `failed`; `validators`.
+Service → worker: `{"do": "fetch", …spec}`, then `{"answer": "go" | "stop"}` and `{"proxy": port}` when asked; `{"do": "describe", …spec}`;
+`{"do": "validators", "url"}`; `{"do": "thumbnail", "path", "directory"}`; `{"do": "picture", "urls", "referer", "directory"}`;
+`{"do": "sort", "names", "directory", "max_bytes"}`.
+Worker → service: `identified`, `progress`, `need_proxy`, then one of `done`, `stopped`, `failed`; `described`, `validators`, `thumbnail`,
+`picture`, `sorted`. Pictures are in base64.
 """
 
 from __future__ import annotations
@@ -27,9 +30,31 @@ class JobSpec:
     directory: str
     max_bytes: int
     max_duration: float
+    kept: str | None = None
+    """Where an extraction of this address is kept that may be used."""
 
     def to_message(self) -> dict[str, Any]:
         return {"do": "fetch", **asdict(self)}
+
+    @classmethod
+    def from_message(cls, message: dict[str, Any]) -> Self:
+        return cls(**{name: message[name] for name in cls.__dataclass_fields__})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookSpec:
+    """One description, as a worker gets it."""
+
+    url: str
+    digest: str
+    directory: str
+    """Empty, and removed afterwards."""
+    kept: str
+    """Where to keep the extraction."""
+    max_items: int
+
+    def to_message(self) -> dict[str, Any]:
+        return {"do": "describe", **asdict(self)}
 
     @classmethod
     def from_message(cls, message: dict[str, Any]) -> Self:

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import os
 import signal
 import socket
 import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NoReturn
 
-from scraper import process
+from scraper import process, thumbnails
 from scraper.failures import JobFailed, cause_of
-from scraper.wire import JobSpec, Line
-from scraper.ytdlp import Job, Workshop, validators_of
+from scraper.look import Look
+from scraper.post_files import sorted_files, web_picture
+from scraper.validators import validators_of
+from scraper.wire import JobSpec, Line, LookSpec
+from scraper.workshop import Workshop
+from scraper.ytdlp import Job
 
 _SLACK = 1024 * 1024
 """Beyond the size bound: so that the meter, which knows better what to say, is first to stop a download."""
+_MAX_LOOK = 64 * 1024 * 1024
+"""For what is not a download: the pictures of descriptions, and extractions that are kept."""
 
 
 class _Talk:
@@ -57,9 +67,7 @@ def work(connection: socket.socket, workshop: Workshop, parent: int) -> NoReturn
 def _answer_to(message: dict[str, Any], workshop: Workshop, line: Line) -> dict[str, Any]:
     workshop.guard.reset()
     try:
-        if message["do"] == "validators":
-            return {"event": "validators", **validators_of(message["url"], workshop)}
-        return _fetch(JobSpec.from_message(message), workshop, line)
+        return _done(message, workshop, line)
     except Exception as error:  # noqa: BLE001 - the outermost loop of the process: whatever a site provokes is a failed job
         failure = cause_of(error, workshop.guard)
         return {"event": "failed", "code": failure.code, "detail": failure.detail}
@@ -67,16 +75,45 @@ def _answer_to(message: dict[str, Any], workshop: Workshop, line: Line) -> dict[
         return {"event": "failed", "code": "download_failed", "detail": f"left with {left.code}"}
 
 
-def _fetch(spec: JobSpec, workshop: Workshop, line: Line) -> dict[str, Any]:
-    process.limit_file_size(spec.max_bytes + _SLACK)
+def _done(message: dict[str, Any], workshop: Workshop, line: Line) -> dict[str, Any]:
+    """The answer to one order. What it writes stays within its directory."""
+    match message["do"]:
+        case "validators":
+            return {"event": "validators", **validators_of(message["url"], workshop)}
+        case "describe":
+            spec = LookSpec.from_message(message)
+            with _within(spec.directory, _MAX_LOOK, workshop):
+                return {"event": "described", **Look(spec, workshop).run()}
+        case "thumbnail":
+            with _within(message["directory"], _MAX_LOOK, workshop):
+                found = thumbnails.thumbnail_of(Path(message["path"]), Path(message["directory"]), workshop.ffmpeg)
+                return {"event": "thumbnail", "picture": None if found is None else base64.b64encode(found).decode("ascii")}
+        case "picture":
+            with _within(message["directory"], _MAX_LOOK, workshop):
+                return {"event": "picture", "picture": web_picture(message, workshop)}
+        case "sort":
+            with _within(message["directory"], message["max_bytes"] + _SLACK, workshop):
+                return {"event": "sorted", "files": sorted_files(message, workshop.ffmpeg)}
+        case _:
+            return _fetch(JobSpec.from_message(message), workshop, line)
+
+
+@contextlib.contextmanager
+def _within(directory: str, max_bytes: int, workshop: Workshop) -> Iterator[None]:
+    process.limit_file_size(max_bytes)
     # Temporary files of any library fall with the job's directory.
-    tempfile.tempdir = spec.directory
-    os.environ["TMPDIR"] = spec.directory  # a worker's environment is its own; ffmpeg and deno look there
-    os.chdir(spec.directory)
+    tempfile.tempdir = directory
+    os.environ["TMPDIR"] = directory  # a worker's environment is its own; ffmpeg and deno look there
+    os.chdir(directory)
     try:
-        result = Job(spec, workshop, _Talk(line)).run()
+        yield
     finally:
         os.chdir(workshop.state_directory)
+
+
+def _fetch(spec: JobSpec, workshop: Workshop, line: Line) -> dict[str, Any]:
+    with _within(spec.directory, spec.max_bytes + _SLACK, workshop):
+        result = Job(spec, workshop, _Talk(line)).run()
     if workshop.guard.refused_address is not None:
         # Something swallowed it. What asked for such an address is not to be trusted to be whole.
         raise JobFailed("address_not_allowed", workshop.guard.refused_address)

@@ -22,12 +22,19 @@ _MAX_PAUSE = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScraperConfig:
-    """`width` jobs run at once. `state_directory` holds yt-dlp's cache and a link to ffmpeg; it is made when missing."""
+    """`width` jobs run at once, and beside them `looks`: who only asks what is there does not wait for others' downloads.
+
+    `state_directory` holds yt-dlp's cache, kept extractions and a link to ffmpeg; it is made when missing. `plugin_dirs` are the
+    operator's: `*/yt_dlp_plugins` in them is for yt-dlp, `*/gallery_dl_plugins` for gallery-dl. Of a list at most `max_items` are
+    told, and of a post of pictures at most so many fetched.
+    """
 
     state_directory: Path
     policy: EgressPolicy = field(default_factory=EgressPolicy)
     plugin_dirs: tuple[Path, ...] = ()
     width: int = 4
+    looks: int = 2
+    max_items: int = 200
     jobs_a_worker: int = 50
     idle_seconds: float = 60.0
 
@@ -46,7 +53,10 @@ class Proxy:
 
 
 class WorkerPool:
-    """`start`, then `worker(trust_class)` as often as wanted, then `stop`. At most `width` workers exist."""
+    """`start`, then `worker(trust_class)` as often as wanted, then `stop`.
+
+    At most `width` workers stay for more, and at most `looks` are there beside them.
+    """
 
     def __init__(self, config: ScraperConfig) -> None:
         self.config = config
@@ -54,6 +64,7 @@ class WorkerPool:
         self._keeper: asyncio.Task[None] | None = None
         self._zygote_changed = asyncio.Condition()
         self._places = asyncio.Semaphore(config.width)
+        self._looks = asyncio.Semaphore(config.looks)
         self._idle: dict[Worker, asyncio.TimerHandle] = {}
         self._busy: set[Worker] = set()
         self._leaving: set[asyncio.Task[None]] = set()
@@ -93,11 +104,11 @@ class WorkerPool:
         return [*found, *(worker.pid for worker in (*self._idle, *self._busy, *self._proxies))]
 
     @contextlib.asynccontextmanager
-    async def worker(self, trust_class: str) -> AsyncIterator[Worker]:
-        """A worker that has seen no other trust class. Any exception in the body, cancellation too, kills it with all it started,
-        and waits until they are gone. Raises `ProcessGone`.
+    async def worker(self, trust_class: str, *, looks: bool = False) -> AsyncIterator[Worker]:
+        """A worker that has seen no other trust class; one that only `looks` takes no job's place. Any exception in the body,
+        cancellation too, kills it with all it started, and waits until they are gone. Raises `ProcessGone`.
         """
-        async with self._places:
+        async with self._looks if looks else self._places:
             worker = await self._taken(trust_class)
             self._busy.add(worker)
             try:
@@ -133,7 +144,7 @@ class WorkerPool:
                 if not worker.is_gone:
                     return worker
                 self._leave(worker)
-        if len(self._idle) + len(self._busy) >= self.config.width:
+        if self._idle and len(self._idle) + len(self._busy) >= self.config.width:
             # All places are taken by idle ones of other classes: the oldest makes room.
             oldest = next(iter(self._idle))
             self._idle.pop(oldest).cancel()
@@ -144,7 +155,8 @@ class WorkerPool:
 
     def _give_back(self, worker: Worker) -> None:
         worker.jobs += 1
-        if self._stopping or worker.is_gone or worker.jobs >= self.config.jobs_a_worker:
+        is_beside = len(self._idle) + len(self._busy) > self.config.width
+        if self._stopping or worker.is_gone or is_beside or worker.jobs >= self.config.jobs_a_worker:
             self._leave(worker)
             return
         self._idle[worker] = asyncio.get_running_loop().call_later(self.config.idle_seconds, self._retire, worker)

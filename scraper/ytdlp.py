@@ -6,55 +6,36 @@ import hashlib
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from yt_dlp.networking import Request, Response
-from yt_dlp.networking.exceptions import HTTPError
 from yt_dlp.utils import determine_protocol
 
-from scraper import covers, transcripts
+from scraper import covers, kept, transcripts
+from scraper.choices import note_size
+from scraper.clips import Cutter, Span, is_remote, span_of, within
 from scraper.description import artist_of, chapters_of, tags_of, title_of
 from scraper.digest import RunningDigest
-from scraper.downloader import Downloader, Extractors, is_site_wide
-from scraper.failures import JobFailed
+from scraper.downloader import Downloader, is_site_wide
+from scraper.failures import JobFailed, cause_of
 from scraper.finish import COVER_ATTACHED, COVER_IN_STREAM, COVER_IN_TAG, Extras, chapters_as_tags, ffmetadata, finish, fits_already
-from scraper.guard import Guard
+from scraper.live import refuse_live
 from scraper.manifests import look_at_manifest
 from scraper.meter import Meter
 from scraper.options import ytdlp_options
 from scraper.probe import Probe, probe
+from scraper.validators import said_of
 from scraper.wire import JobSpec
+from scraper.workshop import Talk, Workshop
 from service.model import MediaType, Phase, Selection
 
 MAX_SUBTITLES = 20 * 1024 * 1024
 _EXTENSION = re.compile(r"[a-z0-9]{1,8}")
 _ESTIMATE_MARGIN = 1.2
-
-
-class Talk(Protocol):
-    """The other side of the conversation."""
-
-    def identified(self, found: dict[str, Any]) -> bool:
-        """True for go, False for stop."""
-        ...
-
-    def progress(self, state: dict[str, Any]) -> None: ...
-    def proxy(self) -> tuple[str, int]:
-        """Where the filtering proxy listens."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Workshop:
-    """What a worker has for all its jobs."""
-
-    extractors: Extractors
-    guard: Guard
-    ffmpeg: str
-    deno: str | None
-    state_directory: Path
+_NOT_STALE = frozenset({"address_not_allowed", "clip_outside", "ffmpeg", "format_unavailable"}) | frozenset(
+    {"no_space", "no_subtitles", "throttled", "too_large", "too_long"}
+)
+"""What asking the site again would not change. Anything else may come of a kept extraction that has become stale."""
 
 
 class Job:
@@ -67,18 +48,39 @@ class Job:
         self._selection = Selection.from_key(spec.selection) if spec.language is None else _with_language(spec)
         self._directory = Path(spec.directory)
         self._meter = Meter(spec.max_bytes, talk.progress)
+        self._span: Span | None = None
+        self._identity: tuple[str, str] | None = None
 
     def run(self) -> dict[str, Any] | None:
+        known = kept.read(self._spec.kept)
+        if known is not None:
+            try:
+                return self._attempt(known)
+            except Exception as error:
+                if cause_of(error, self._shop.guard).code in _NOT_STALE:
+                    raise
+            self._begin_again()
+        return self._attempt(None)
+
+    def _begin_again(self) -> None:
+        """The kept extraction is of no use any more."""
+        kept.drop(str(self._spec.kept))
+        self._keep_only("")
+        self._meter = Meter(self._spec.max_bytes, self._talk.progress)
+        self._shop.guard.reset()
+
+    def _attempt(self, known: dict[str, Any] | None) -> dict[str, Any] | None:
+        """With the extraction that is known already, else with a fresh one."""
         shop = self._shop
         options = ytdlp_options(self._selection, state_directory=shop.state_directory, ffmpeg=shop.ffmpeg, deno=shop.deno)
         with Downloader(options, shop.extractors, shop.guard, self._talk.proxy) as ydl:
             ydl.add_progress_hook(self._meter.hook)
-            info = ydl.extract_info(self._spec.url, download=False)
+            info = ydl.extract_info(self._spec.url, download=False) if known is None else ydl.process_ie_result(known, download=False)
             if not info:
                 raise JobFailed("unsupported", "nothing was found")
             formats = self._chosen(ydl, info)
             self._check_bounds(info, formats)
-            if not self._talk.identified(self._identified(info, formats)):
+            if not self._may_go_on(self._identified(info, formats)):
                 return None
             ydl.is_looking = False
             transcript = self._selection.media_type is MediaType.TRANSCRIPT
@@ -92,8 +94,7 @@ class Job:
 
     def _chosen(self, ydl: Downloader, info: dict[str, Any]) -> list[dict[str, Any]]:
         """The formats to download, each with what is known of its size; none for a transcript."""
-        if info.get("is_live") or info.get("live_status") in {"is_live", "is_upcoming", "post_live"}:
-            raise JobFailed("live_stream", str(info.get("live_status")))
+        refuse_live(info)
         if self._selection.media_type is MediaType.TRANSCRIPT:
             return []
         formats = [dict(one) for one in info.get("requested_formats") or [info]]
@@ -103,19 +104,28 @@ class Job:
             if determine_protocol(one) in {"m3u8", "m3u8_native"}:
                 duration = look_at_manifest(ydl, one, info)
                 info["duration"] = info.get("duration") or duration
-            headers = ydl.answers.get(one["url"])
-            length = headers.get("Content-Length") if headers and determine_protocol(one) in {"http", "https"} else None
-            if headers and length and length.isdigit() and not headers.get("Content-Encoding"):
-                one.setdefault("filesize", int(length))
+            note_size(ydl, one)
+        if self._selection.clip is not None:
+            self._span = span_of(self._selection.clip, info.get("duration"))
         return formats
 
     def _check_bounds(self, info: Mapping[str, Any], formats: Sequence[Mapping[str, Any]]) -> None:
-        if (info.get("duration") or 0) > self._spec.max_duration:
-            raise JobFailed("too_long", f"{info['duration']} s")
-        exact = sum(one.get("filesize") or 0 for one in formats)
-        estimate = sum(one.get("filesize") or one.get("filesize_approx") or 0 for one in formats)
+        if (self._length(info) or 0) > self._spec.max_duration:
+            raise JobFailed("too_long", f"{self._length(info)} s")
+        exact = self._share(info) * sum(one.get("filesize") or 0 for one in formats)
+        estimate = self._share(info) * sum(one.get("filesize") or one.get("filesize_approx") or 0 for one in formats)
         if exact > self._spec.max_bytes or estimate > _ESTIMATE_MARGIN * self._spec.max_bytes:
             raise JobFailed("too_large", f"{estimate} bytes")
+
+    def _length(self, info: Mapping[str, Any]) -> float | None:
+        """Seconds of what will come."""
+        return info.get("duration") if self._span is None else self._span.length
+
+    def _share(self, info: Mapping[str, Any]) -> float:
+        """How much of the medium will come: 1 for all of it. A clip of a medium whose length is unknown counts for nothing."""
+        if self._span is None:
+            return 1.0
+        return self._span.length / info["duration"] if info.get("duration") else 0.0
 
     def _identified(self, info: Mapping[str, Any], formats: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         own = is_site_wide(info, self._shop.extractors)
@@ -125,24 +135,30 @@ class Job:
             "id": str(info["id"]) if own else self._spec.digest,
             "title": title_of(info),
             "artist": artist_of(info),
-            "duration": info.get("duration"),
-            "size": int(sum(size or 0 for size in sizes)) if sizes and all(sizes) else None,
+            "duration": self._length(info),
+            "size": int(self._share(info) * sum(size or 0 for size in sizes)) or None if sizes and all(sizes) else None,
             # Nothing but the address vouches for it: a page may show another medium tomorrow.
             "is_generic": not own,
         }
 
+    def _may_go_on(self, found: dict[str, Any]) -> bool:
+        """What the service says to this medium. It is asked once, also when the extraction had to be made anew."""
+        identity = (found["extractor"], found["id"])
+        if self._identity is None:
+            self._identity = identity
+            return self._talk.identified(found)
+        if identity != self._identity:
+            raise JobFailed("network", "another medium than a moment ago")
+        return True
+
     # --- fetching ------------------------------------------------------------------------------------------------
 
     def _medium(self, ydl: Downloader, info: dict[str, Any], formats: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        self._meter.expect([one.get("filesize") for one in formats])
-        sources: list[tuple[Path, Probe]] = []
-        for number, one in enumerate(formats):
-            path = self._directory / f"source{number}.{_extension(one.get('ext'))}"
-            self._download(ydl, path, {**info, "requested_formats": None, **one})
-            sources.append((path, probe(path, self._shop.ffmpeg)))
-        self._talk.progress({"phase": Phase.CONVERTING, "downloaded": self._meter.received, "total": self._meter.received})
+        sources = self._whole(ydl, info, formats) if self._span is None else self._clipped(ydl, info, formats, self._span)
+        received = self._meter.received or sum(path.stat().st_size for path, _ in sources)
+        self._talk.progress({"phase": Phase.CONVERTING, "downloaded": received, "total": received})
         probes = [found for _, found in sources]
-        duration = max((found.duration or 0 for found in probes), default=0) or info.get("duration")
+        duration = max((found.duration or 0 for found in probes), default=0) or self._length(info)
         if (duration or 0) > self._spec.max_duration:
             raise JobFailed("too_long", f"{duration} s")
         target = self._directory / f"media.{self._selection.format}"
@@ -165,6 +181,28 @@ class Job:
             "height": picture.height if picture else None,
         }
 
+    def _whole(self, ydl: Downloader, info: dict[str, Any], formats: Sequence[dict[str, Any]]) -> list[tuple[Path, Probe]]:
+        self._meter.expect([one.get("filesize") for one in formats])
+        sources = []
+        for number, one in enumerate(formats):
+            path = self._directory / f"source{number}.{_extension(one.get('ext'))}"
+            self._download(ydl, path, {**info, "requested_formats": None, **one})
+            sources.append((path, probe(path, self._shop.ffmpeg)))
+        return sources
+
+    def _clipped(self, ydl: Downloader, info: dict[str, Any], formats: Sequence[dict[str, Any]], span: Span) -> list[tuple[Path, Probe]]:
+        """The one file that holds the clip's picture and sound."""
+        here = iter(self._whole(ydl, info, [one for one in formats if not is_remote(one)]))
+        sources = [one if is_remote(one) else next(here)[0] for one in formats]
+        path = Cutter(ydl, self._shop.ffmpeg, self._talk.progress).cut(sources, span, self._selection, self._directory)
+        try:
+            found = probe(path, self._shop.ffmpeg)
+        except JobFailed as nothing:
+            raise JobFailed("clip_outside", nothing.detail) from nothing
+        if not found.duration:
+            raise JobFailed("clip_outside", "an empty clip")
+        return [(path, found)]
+
     def _download(self, ydl: Downloader, path: Path, info: dict[str, Any]) -> None:
         info = {key: value for key, value in info.items() if value is not None}
         finished, _ = ydl.dl(str(path), info)
@@ -181,7 +219,7 @@ class Job:
         tags = tags_of(info)
         if cover is not None and form in COVER_IN_TAG:
             tags["METADATA_BLOCK_PICTURE"] = covers.as_tag(cover)
-        chapters = chapters_of(info)
+        chapters = chapters_of(info) if self._span is None else within(chapters_of(info), self._span)
         if form == "flac":
             tags |= chapters_as_tags(chapters)
         file = self._directory / "tags.txt"
@@ -210,37 +248,9 @@ class Job:
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
-def validators_of(url: str, workshop: Workshop) -> dict[str, Any]:
-    """What the server says of a file now: HEAD, or the head of a GET where HEAD is not served."""
-    selection = Selection.of()
-    options = ytdlp_options(selection, state_directory=workshop.state_directory, ffmpeg=workshop.ffmpeg, deno=workshop.deno)
-    with Downloader(options, workshop.extractors, workshop.guard, _no_proxy) as ydl:
-        headers = {"Accept-Encoding": "identity"}
-        try:
-            answer = ydl.urlopen(Request(url, headers=headers, method="HEAD"))
-        except HTTPError as refused:
-            if refused.status not in {403, 405, 501}:
-                raise
-            answer = ydl.urlopen(Request(url, headers=headers))
-        answer.close()
-        return said_of(answer)
-
-
 def _is_direct(info: Mapping[str, Any]) -> bool:
     """Whether the address is that of the file itself, not of a page about it."""
     return bool(info.get("direct")) and info.get("url") == info.get("webpage_url")
-
-
-def said_of(answer: Response) -> dict[str, Any]:
-    """ETag, Last-Modified and whole length, as far as the answer tells."""
-    headers = answer.headers
-    length = headers.get("Content-Range", "").rpartition("/")[2] if answer.status == 206 else headers.get("Content-Length", "")  # noqa: PLR2004
-    whole = int(length) if length.isdigit() and not headers.get("Content-Encoding") else None
-    return {"etag": headers.get("ETag"), "last_modified": headers.get("Last-Modified"), "length": whole}
-
-
-def _no_proxy() -> tuple[str, int]:
-    raise JobFailed("unsupported", "ffmpeg has nothing to fetch here")
 
 
 def _with_language(spec: JobSpec) -> Selection:

@@ -183,6 +183,24 @@ async def test_no_more_jobs_run_at_once_than_the_width(bench: Bench) -> None:
         await other.fetcher.stop()
 
 
+async def test_who_only_asks_what_is_there_does_not_wait_for_downloads(bench: Bench) -> None:
+    plugins = bench.fetcher.pool.config.plugin_dirs
+    other = await bench_on(bench.site, bench.root / "looks", width=1, looks=1, plugin_dirs=plugins)
+    try:
+        task, _, _ = await started(other, "/throttled/50/media/clip.mp4", *CLIP)
+        async with asyncio.timeout(15):
+            assert (await other.describe("/media/tiny.mp4")).title == "tiny"
+            assert (await other.describe("/post/2")).count == 2
+            assert await other.fetcher.thumbnail(await other.site.files.find("media/tiny.mp4")) is not None
+        assert not task.done()
+        # The zygote and the download's: who looked is gone again, since it was one too many.
+        await until(lambda: len(other.fetcher.pool.pids()) == 2)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    finally:
+        await other.fetcher.stop()
+
+
 async def test_a_watcher_that_says_stop_ends_the_fetch_without_a_download(bench: Bench) -> None:
     bench.site.log.clear()
     watcher = Watcher(go=False)

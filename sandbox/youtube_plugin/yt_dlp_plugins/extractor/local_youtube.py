@@ -9,11 +9,15 @@ happens; every other id is a public video of ten seconds.
 - `LIVE` is a running live stream · `HUGE` says it has 10^12 bytes · `LONG` says it lasts 50 hours · `TRK3M` lasts 3 minutes
 - `THUMB` has its picture at a private address · `TITLE` has a nasty title
 - `SLOW` is sent at 100 KiB/s · `FLAKY` is refused once with 503 for each video
-Every playlist and channel has thirty videos, `vid00000000` to `vid00000029`.
+- `POST` is a post without a video · `CHIRP` sounds so that its pitch tells the time
+Subtitles are in English and Spanish by hand, and in German as a machine heard it. The playlist `PL` and a number has so many videos,
+every other list and channel thirty: `vid00000000` to `vid00000029`. A channel's own address leads to its tabs, of which only the
+videos' is not empty.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -38,10 +42,13 @@ _REFUSALS = {
     "GONE": "Video unavailable",
     "BOT": "Sign in to confirm you\u2019re not a bot",
     "UPCOM": "Premieres in 2 hours",
+    "POST": "There is no video in this post",
 }
 _NASTY_TITLE = "../../etc/passwd\0 \u202e \U0001f600 " + "x" * 500
 _HEIGHTS = (144, 240, 480, 720, 1080)
 _ENTRIES = 30
+_NUMBERED_LIST = re.compile(r"PL(\d{1,5})")
+_CHANNEL_ADDRESS = re.compile(r"(https?://[^/]+/(?:@|channel/)[^/?]+)(/\w+)?/?")
 _DURATIONS = {"LONG": 50 * 3600, "TRK3M": 180}
 
 
@@ -65,7 +72,10 @@ class _LocalYoutubeIE(YoutubeIE, plugin_name="local"):  # type: ignore[misc] # y
             "age_limit": 0,
             "availability": "public",
             "live_status": "is_live" if live else "is_upcoming" if upcoming else "not_live",
-            "subtitles": {"en": [{"url": f"{BASE}/media/subs.vtt", "ext": "vtt", "name": "English"}]},
+            "subtitles": {
+                code: [{"url": f"{BASE}/media/subs.vtt?lang={code}", "ext": "vtt", "name": name}]
+                for code, name in (("en", "English"), ("es", "Spanish"))
+            },
             "automatic_captions": {"de": [{"url": f"{BASE}/media/auto.vtt", "ext": "vtt", "name": "German"}]},
             "chapters": [
                 {"start_time": 0, "end_time": duration / 2, "title": "The first half"},
@@ -94,11 +104,21 @@ class _LocalYoutubeTabIE(YoutubeTabIE, plugin_name="local"):  # type: ignore[mis
         if video and self.get_param("noplaylist"):
             return self._video(video, None)
         playlist = query.get("list", [_CHANNEL_ID])[0]
-        result: dict[str, Any] = self.playlist_result(self._entries(), playlist, "Test Channel - Videos", **_CHANNEL)
+        channel = _CHANNEL_ADDRESS.fullmatch(url)
+        numbered = _NUMBERED_LIST.fullmatch(playlist)
+        count = int(numbered[1]) if numbered else 0 if channel and channel[2] == "/shorts" else _ENTRIES
+        title = f"Test playlist {playlist}" if "list" in query else "Test Channel - Videos"
+        entries = self._tabs(channel[1]) if channel and not channel[2] else self._entries(count)
+        said = {"playlist_count": count} if "list" in query else {}
+        result: dict[str, Any] = self.playlist_result(entries, playlist, title, **_CHANNEL, **said)
         return result
 
-    def _entries(self) -> Iterator[dict[str, Any]]:
-        for number in range(_ENTRIES):
+    def _tabs(self, channel: str) -> Iterator[dict[str, Any]]:
+        for tab in ("videos", "shorts"):
+            yield self.url_result(f"{channel}/{tab}", ie=YoutubeTabIE.ie_key())
+
+    def _entries(self, count: int) -> Iterator[dict[str, Any]]:
+        for number in range(count):
             yield self._video(f"vid{number:08d}", f"Test video vid{number:08d}")
 
     def _video(self, video: str, title: str | None) -> dict[str, Any]:
@@ -109,7 +129,7 @@ class _LocalYoutubeTabIE(YoutubeTabIE, plugin_name="local"):  # type: ignore[mis
 
 
 def _formats(video: str) -> list[dict[str, Any]]:
-    sound = {"251": "song.webm", "140": "song.m4a"} if not video.startswith("TRK3M") else {"140": "track3min.m4a"}
+    sound = {"TRK3M": {"140": "track3min.m4a"}, "CHIRP": {"140": "chirp.m4a"}}.get(video[:5], {"251": "song.webm", "140": "song.m4a"})
     formats = [
         {
             **_file(video, name),
