@@ -8,6 +8,7 @@ import gc
 import logging
 import os
 import signal
+from collections.abc import Sequence
 from importlib.metadata import version
 from ipaddress import ip_network
 from uuid import UUID
@@ -17,6 +18,7 @@ from magpie.chat import House, Reach, make_chat, webhook_secret
 from magpie.checks import make_checks
 from magpie.cli import FAILED, OK, say
 from magpie.config import Config, ConfigError, unknown_names
+from magpie.local_chat import LocalChat
 from magpie.logs import set_up_logs
 from magpie.parts import (
     RandomIds,
@@ -39,7 +41,9 @@ from storage.engine_lock import EngineLock
 from storage.migrate import DatabaseUnusable, upgrade
 from storage.queue import JobEngine
 from webapi.addresses import Addresses
-from webapi.auth import Authenticator, local_trust
+from webapi.auth import Authenticator, LocalTrust, local_trust
+from webapi.chat import ChatPage
+from webapi.chat_room import Sample
 from webapi.contract import Api
 from webapi.docs_pages import DocsPages
 from webapi.downloads import add_auto_download
@@ -55,7 +59,8 @@ log = logging.getLogger("magpie")
 class Service:
     """Everything in one process. `start`, then `stop`; raises `EngineBusy`, `ConfigError` or `OSError` when it cannot start."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, *, samples: Sequence[Sample] | None = None) -> None:
+        """`samples` are what the local chat offers to say first."""
         self.config, self.state = config, ServiceState()
         make_data_dir(config)
         secrets = make_secrets(config)
@@ -80,7 +85,8 @@ class Service:
         self._vault = secrets.vault
         self._links = SignedLinks(secrets.vault, self._clock)
         self._addresses = Addresses(public_url=config.public_url, listen=self.address, links=self._links, media_ttl=config.link_ttl)
-        self.chat = self._chat()
+        self.local_chat = self._local_chat(samples)
+        self.chat = self._telegram_chat()
         self.server = HttpServer(
             build_app(self._api(), authenticator=self._authenticator(), state=self.state), hosts=config.hosts, port=config.port
         )
@@ -96,10 +102,13 @@ class Service:
 
     # --- HTTP -----------------------------------------------------------------------------------------------------
 
+    def _trust(self) -> LocalTrust | None:
+        config = self.config
+        return local_trust(enabled=config.trust_local, listen=config.hosts, public_urls=(config.public_url, config.webhook_url))
+
     def _authenticator(self) -> Authenticator:
         config = self.config
-        trust = local_trust(enabled=config.trust_local, listen=config.hosts, public_urls=(config.public_url, config.webhook_url))
-        return Authenticator(trust=trust, trusted_proxies=[ip_network(network, strict=False) for network in config.trusted_proxies])
+        return Authenticator(trust=self._trust(), trusted_proxies=[ip_network(network, strict=False) for network in config.trusted_proxies])
 
     def _api(self) -> Api:
         config = self.config
@@ -123,17 +132,34 @@ class Service:
             take=self.chat.take if self.chat is not None and by_webhook else None,
             secret=webhook_secret(self._vault, config.bot_token or ""),
         )
-        DocsPages(api).register()
+        if self.local_chat is not None:
+            ChatPage(self.local_chat, state=self.state).register(api)
+        DocsPages(api, has_chat=self.local_chat is not None).register()
         return api
 
     # --- the chat -------------------------------------------------------------------------------------------------
 
-    def _chat(self) -> TelegramChat | None:
-        config = self.config
-        if config.bot_token is None:
+    def _telegram_chat(self) -> TelegramChat | None:
+        if self.config.bot_token is None:
             return None
-        reach = Reach(token=config.bot_token, api_url=config.bot_api_url)
-        return make_chat(config, reach, self._house(), say)
+        return make_chat(self.config, Reach(token=self.config.bot_token, api_url=self.config.bot_api_url), self._house(), say)
+
+    def _local_chat(self, samples: Sequence[Sample] | None) -> LocalChat | None:
+        """Never beside a token, and only where nobody but this machine's user can reach it."""
+        if self.config.bot_token is not None or self._trust() is None:
+            return None
+        directory = self.config.data_dir.absolute() / "chat"
+        return LocalChat(directory) if samples is None else LocalChat(directory, samples=samples)
+
+    async def _start_chat(self) -> None:
+        if self.local_chat is not None:
+            await self.local_chat.start()
+            reach = Reach(
+                token=self.local_chat.token, api_url=self.local_chat.api_url, is_built_in=True, local_user=self.local_chat.user_id
+            )
+            self.chat = make_chat(self.config, reach, self._house(), say)
+        if self.chat is not None:
+            await self.chat.start()
 
     def _house(self) -> House:
         return House(
@@ -172,8 +198,7 @@ class Service:
         # Recovery begins inside: whatever a job needs is there by now, or is waited for.
         await self._engine.start()
         await self.downloads.recover()
-        if self.chat is not None:
-            await self.chat.start()
+        await self._start_chat()
         # The first full collection would stall the loop for a tenth of a second.
         gc.collect()
         gc.freeze()
@@ -184,6 +209,8 @@ class Service:
         self.state.move_to(Stage.STOPPING)
         if self.chat is not None:
             await self.chat.stop()
+        if self.local_chat is not None:
+            await self.local_chat.stop()
         await self.server.stop_listening()
         let_go = await self._engine.stop()
         await self.server.close()
@@ -194,7 +221,7 @@ class Service:
         log.info("stopped", extra={"jobs_to_resume": let_go})
 
 
-async def serve(config: Config) -> int:
+async def serve(config: Config, *, samples: Sequence[Sample] | None = None) -> int:
     """`magpie run`: until SIGINT or SIGTERM. A second signal ends the process at once. Returns the exit status."""
     stop = asyncio.Event()
 
@@ -206,7 +233,7 @@ async def serve(config: Config) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, asked_to_stop)
     try:
-        service = Service(config)
+        service = Service(config, samples=samples)
         await service.start()
     except EngineBusy:
         say(f"Another Magpie is already running on {config.data_dir.absolute()}.")
@@ -224,4 +251,7 @@ async def serve(config: Config) -> int:
 def _welcome(service: Service) -> None:
     for name in unknown_names():
         log.warning("unknown setting %s is ignored", name)
+    if service.local_chat is not None:
+        log.info("Magpie is ready: chat at %s/chat (the API is described at /docs)", service.address)
+        return
     log.info("Magpie is ready: %s (the API is described at /docs)", service.address)

@@ -68,6 +68,26 @@ def run() -> int:
 
 
 @app.command
+def demo() -> int:
+    """Start the service with the local chat, a media site of its own and sample links: no token, no network."""
+    config = _config()
+    if config is None:
+        return FAILED
+    from magpie.app import serve  # noqa: PLC0415 - quick help
+    from magpie.demo import Demo  # noqa: PLC0415 - quick help
+
+    async def run_demo() -> int:
+        try:
+            async with Demo(config) as one:
+                return await serve(one.config, samples=one.samples)
+        except OSError as wrong:
+            say(f"The demo cannot start: {wrong}")
+            return FAILED
+
+    return asyncio.run(run_demo())
+
+
+@app.command
 def download(
     url: str,
     *,

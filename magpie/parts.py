@@ -103,5 +103,6 @@ def make_fetcher(config: Config) -> YtDlpFetcher:
             state_directory=config.data_dir.absolute() / "scraper",
             policy=policy,
             plugin_dirs=tuple(Path(directory).absolute() for directory in config.ytdlp_plugin_dirs),
+            max_items=config.max_items,
         )
     )

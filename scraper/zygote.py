@@ -19,6 +19,8 @@ from typing import Any, NoReturn
 from scraper import process
 from scraper.equipment import Equipment
 
+NICENESS = 5
+"""Fetching is the work that can wait: the service's own process, which answers people, comes first."""
 _MAX_SETUP = 1024 * 1024
 
 
@@ -29,6 +31,7 @@ def main() -> NoReturn:
     # Ctrl-C and a service manager's SIGTERM go to all: when the zygote ends is for the service to decide.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    os.nice(NICENESS)
     control = socket.socket(fileno=descriptor)
     equipment = Equipment.from_line(_line(control))
     try:

@@ -10,6 +10,7 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from service.errors import NotFound
+from webapi.auth import Caller
 from webapi.contract import EVERYBODY, Api, Content
 from webapi.openapi import document
 from webapi.parameters import Header
@@ -59,8 +60,9 @@ class Root(BaseModel):
 class DocsPages:
     """The document is made once, at the first request: by then every endpoint is registered."""
 
-    def __init__(self, api: Api) -> None:
-        self._api = api
+    def __init__(self, api: Api, *, has_chat: bool = False) -> None:
+        """`has_chat`: the local chat is what a browser of this machine is sent to first."""
+        self._api, self._has_chat = api, has_chat
         self._document: bytes | None = None
 
     def register(self) -> None:
@@ -98,13 +100,14 @@ class DocsPages:
         path, content_type = _STATIC[name]
         return web.FileResponse(path, headers={"Content-Type": content_type + "; charset=utf-8", "Cache-Control": "public, max-age=3600"})
 
-    async def root(self, accept: Annotated[str, Header()] = "") -> Root | web.StreamResponse:
+    async def root(self, caller: Caller, accept: Annotated[str, Header()] = "") -> Root | web.StreamResponse:
         """What this service is.
 
-        A browser is sent to the documentation.
+        A browser is sent to the local chat where there is one and it may use it, else to the documentation.
         """
         if "text/html" in accept:
-            return web.Response(status=302, headers={"Location": "/docs", "Vary": "Accept"})
+            to_chat = self._has_chat and caller.is_local
+            return web.Response(status=302, headers={"Location": "/chat" if to_chat else "/docs", "Vary": "Accept"})
         return Root(name=self._api.title, version=self._api.version, message=self._api.description)
 
 

@@ -20,6 +20,7 @@ import imageio_ffmpeg
 import psutil
 import requests
 
+from sandbox import gallery
 from sandbox.bot_api import TOKEN
 from sandbox.bot_api.remote import RemoteApi
 from sandbox.youtube import write_plugin
@@ -107,6 +108,7 @@ class MediaSiteProcess:
         assert self.base.startswith("http://"), (directory / "site.log").read_text()
         sizes = {f"media/{file.name}": file.stat().st_size for file in (directory / "media" / "media").iterdir()}
         self.plugin_dir = write_plugin(directory / "plugins", self.base, sizes)
+        gallery.write_plugin(self.plugin_dir, self.base)
         self.directory = directory / "media"
 
     @property
