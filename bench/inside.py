@@ -22,7 +22,8 @@ from magpie.config import read_config
 from scraper.tools import find_ffmpeg
 from service.downloads import Order
 from service.media_url import MediaUrl
-from service.model import Origin, Phase, Selection
+from service.model import Origin, Phase
+from service.selection import Selection
 
 
 async def lag(samples: list[float]) -> None:

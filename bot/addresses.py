@@ -10,7 +10,7 @@ from telegram import Message, MessageEntity
 from service.cards import Find
 from service.errors import InvalidSelection, InvalidUrl
 from service.media_url import MediaUrl
-from service.model import Clip
+from service.selection import Clip
 
 _TIME = r"(?:\d{1,3}:)?\d{1,3}:\d{2}(?:\.\d{1,3})?|\d{1,6}(?:\.\d{1,3})?"
 _CLIP = re.compile(rf"^\s*[(\[]?\s*({_TIME})\s*(?:-|–|—|to|bis)\s*({_TIME})\s*s?(?=[\s)\],.;!?]|$)", re.ASCII)

@@ -19,7 +19,8 @@ from service.deliveries import Deliveries
 from service.descriptions import Description
 from service.downloads import Downloads
 from service.errors import AlreadyChosen, CardGone, InvalidInput, JobNotFound, MagpieError
-from service.model import JobStatus, MediaType, Selection
+from service.model import JobStatus
+from service.selection import MediaType, Selection
 
 log = logging.getLogger("magpie.bot")
 Page = Callable[[CallbackQuery, Visit, Key], Awaitable[str | None]]

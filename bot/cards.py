@@ -14,7 +14,8 @@ from service.chat import Card, CardState, Preferences
 from service.choices import default_of, lower_than
 from service.descriptions import Choice, Description, DescriptionKind
 from service.media_url import MediaUrl
-from service.model import Job, JobStatus, MediaType, Phase, Progress, Selection
+from service.model import Job, JobStatus, Phase, Progress
+from service.selection import MediaType, Selection
 
 MAX_CHOICES = 6
 LIST_SELECTIONS = ("video:mp4:best", "video:mp4:720", "video:mp4:480", "audio:mp3:best")

@@ -27,8 +27,9 @@ from bot.shapes import Attachment, Shape, album_item, copy_in, input_media, send
 from bot.texts import Texts
 from service.chat import Delivery, DeliveryState, Place, TelegramCopy
 from service.deliveries import Deliveries, Parcel
-from service.model import Job, JobFile, MediaType
+from service.model import Job, JobFile
 from service.ports import Media
+from service.selection import MediaType
 
 log = logging.getLogger("magpie.delivery")
 QUIET_FOR = timedelta(seconds=30)

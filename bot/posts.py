@@ -21,8 +21,8 @@ from bot.outbox import Outbox
 from service.chat import Member
 from service.errors import InvalidUrl, LimitReached
 from service.media_url import MediaUrl
-from service.model import MediaType
 from service.posts import PostFile, Posts
+from service.selection import MediaType
 
 log = logging.getLogger("magpie.bot")
 FETCH_LIMIT = 20 * 10**6

@@ -16,7 +16,7 @@ from bot.wording import selection_name
 from service.accounts import Members
 from service.chat import Member, Preferences
 from service.errors import CardGone
-from service.model import MediaType, Selection
+from service.selection import MediaType, Selection
 
 KIND = "settings"
 CHOICES = ("video:mp4:best", "video:mp4:1080", "video:mp4:720", "video:mp4:480", "audio:mp3:best", "audio:m4a:best")

@@ -23,7 +23,8 @@ from telegram.ext import ExtBot
 
 from bot.outbox import UPLOAD_TIMEOUTS, reply_parameters
 from service.chat import Place, TelegramCopy
-from service.model import JobFile, MediaType
+from service.model import JobFile
+from service.selection import MediaType
 
 PHOTO_LIMIT = 10 * 10**6
 """Bytes. Larger pictures, and those of odd formats, go as documents."""

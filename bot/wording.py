@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from datetime import timedelta
 
-from service.model import MediaType, Selection
+from service.selection import MediaType, Selection
 
 _KB, _MB, _GB = 10**3, 10**6, 10**9
 _BAR = 12

@@ -19,7 +19,7 @@ from service.errors import Unavailable
 from webapi.chat_room import Sample
 
 DATA_DIR: Final = Path("demo-data")
-_VIDEO, _PRIVATE = "demo0000001", "PRIVATE0001"
+_VIDEO, _PRIVATE = "sunrise0001", "PRIVATE0001"
 
 
 class Demo:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -25,18 +24,20 @@ async def make_demo_media(directory: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=directory) as work:
         await run_ffmpeg(Path(work), *_arguments())
-        for made in sorted(Path(work).iterdir(), key=lambda path: path.suffix == ".jpg"):  # the picture last: it says that all are there
-            shutil.move(made, target / made.name)
+        await asyncio.to_thread(_move_all, Path(work), target)
+
+
+def _move_all(source: Path, target: Path) -> None:
+    """The picture last: it says that all are there."""
+    for made in sorted(source.iterdir(), key=lambda path: path.suffix == ".jpg"):
+        made.replace(target / made.name)
 
 
 def _arguments() -> list[tuple[str, ...]]:
     """One run for all: the picture is drawn once, in full size. A grain gives the files the sizes of real ones."""
-    pictures = [f"v{height}" for height in _HEIGHTS] + ["clip", "thumb"]
-    scaled = [
-        f"[p{n}]scale=-2:{height},noise=alls=8:allf=t[{name}]"
-        for n, (name, height) in enumerate(zip(pictures, (*_HEIGHTS, 360, 360), strict=True))
-    ]
-    split = f"[picture]split={len(pictures)}" + "".join(f"[p{n}]" for n in range(len(pictures)))
+    sizes = {**{f"v{height}": height for height in _HEIGHTS}, "clip": 360, "thumb": 360}
+    scaled = [f"[p{n}]scale=-2:{height},noise=alls=8:allf=t[{name}]" for n, (name, height) in enumerate(sizes.items())]
+    split = f"[picture]split={len(sizes)}" + "".join(f"[p{n}]" for n in range(len(sizes)))
     whole = ";".join((graph(1920, 1080, _SECONDS), split, *scaled, "[sound]asplit=3[s0][s1][s2]"))
     outputs = [("-map", f"[v{height}]", *_H264, f"v{height}.mp4") for height in _HEIGHTS]
     return [

@@ -24,8 +24,9 @@ from service.errors import EngineBusy, InvalidSelection, InvalidUrl, JobNotLive,
 from service.events import JobEventBus
 from service.limits import NoQuota
 from service.media_url import MediaUrl
-from service.model import FORMATS, Job, JobFile, JobStatus, MediaType, Origin, Selection
+from service.model import Job, JobFile, JobStatus, Origin
 from service.ports import Engine, Media, Vault
+from service.selection import FORMATS, MediaType, Selection
 from storage.database import SqlDatabase
 from storage.engine_lock import EngineLock
 from storage.migrate import DatabaseUnusable, upgrade

@@ -32,7 +32,8 @@ def graph(width: int, height: int, seconds: int) -> str:
             f"[sky][glow]overlay=x=(W-w)/2:{rise}[1]",
             f"[1][sun]overlay=x=(W-w)/2:{rise}[2]",
             f"[2][sea]overlay=x=0:y={horizon}[3]",
-            f"[3][shine]overlay=x='(W-w)/2+{12 * unit:.0f}*sin(2*t)':y='{horizon}+{4 * unit:.0f}*sin(3*t)',trim=duration={seconds}[picture]",
+            f"[3][shine]overlay=x='(W-w)/2+{12 * unit:.0f}*sin(2*t)':y='{horizon}+{4 * unit:.0f}*sin(3*t)'[4]",
+            f"[4]trim=duration={seconds}[picture]",
             f"aevalsrc='0.12*sin(2*PI*220*t)+0.08*sin(2*PI*329.6*t)+0.05*sin(2*PI*440*t)*sin(PI*t/{seconds})':s=48000:d={seconds}[sound]",
         )
     )

@@ -11,9 +11,10 @@ from typing import Any
 
 from service.descriptions import Choice, Description, DescriptionKind, ListItem
 from service.errors import FetchFailed, fetch_failure
+from service.fetching import Fetched, FetchedFile, FetchRequest, Identified
 from service.media_url import MediaUrl
-from service.model import MediaType, Phase, Progress, Selection, Validators
-from service.ports import Fetched, FetchedFile, FetchRequest, Identified
+from service.model import Phase, Progress, Validators
+from service.selection import MediaType, Selection
 
 _log = logging.getLogger("magpie.scraper")
 

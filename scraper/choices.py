@@ -9,7 +9,7 @@ from yt_dlp.utils import determine_protocol
 
 from scraper.downloader import Downloader
 from scraper.options import format_selector, format_sort
-from service.model import QUALITIES, MediaType, Selection
+from service.selection import QUALITIES, MediaType, Selection
 
 Format = dict[str, Any]
 

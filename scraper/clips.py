@@ -21,7 +21,8 @@ from scraper.downloader import Downloader
 from scraper.failures import JobFailed, redacted
 from scraper.finish import cause_said
 from scraper.probe import INPUT_GUARD
-from service.model import Clip, MediaType, Phase, Selection
+from service.model import Phase
+from service.selection import Clip, MediaType, Selection
 
 _PROTOCOLS = "http,https,httpproxy,tcp,tls,crypto,data"
 _REMOTE = frozenset({"http", "https", "m3u8", "m3u8_native"})

@@ -33,9 +33,10 @@ from service.errors import (
     Unsupported,
     WorkerDied,
 )
+from service.fetching import Fetched, FetchRequest, FetchWatcher
 from service.media_url import MediaUrl
-from service.model import MediaType, Validators
-from service.ports import Fetched, FetchRequest, FetchWatcher
+from service.model import Validators
+from service.selection import MediaType
 
 _log = logging.getLogger("magpie.scraper")
 _VALIDATOR_SECONDS = 30

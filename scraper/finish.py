@@ -20,7 +20,7 @@ from pathlib import Path
 
 from scraper.failures import JobFailed, redacted
 from scraper.probe import INPUT_GUARD, Probe
-from service.model import MediaType, Selection
+from service.selection import MediaType, Selection
 
 _MP4_VIDEO = frozenset({"h264", "hevc", "av1", "vp9"})
 _MP4_AUDIO = frozenset({"aac", "mp3", "alac"})

@@ -20,9 +20,9 @@ from scraper.words import clean
 from scraper.workers import Proxy, ScraperConfig, WorkerPool
 from service.descriptions import Description, DescriptionKind
 from service.errors import FetchAddressRefused, FetchFailed, PicturesUnsupported, TooManyItems, Unsupported, fetch_failure
+from service.fetching import Fetched, FetchRequest, FetchWatcher, Identified
 from service.media_url import MediaUrl
 from service.model import Phase, Progress
-from service.ports import Fetched, FetchRequest, FetchWatcher, Identified
 
 _log = logging.getLogger("magpie.scraper")
 _LISTING_BYTES = 64 * 1024 * 1024

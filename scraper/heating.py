@@ -34,7 +34,7 @@ from scraper.options import ytdlp_options
 from scraper.wire import JobSpec
 from scraper.workshop import Workshop
 from scraper.ytdlp import Job
-from service.model import Selection
+from service.selection import Selection
 
 _PAGE = """<!DOCTYPE html><html><head><title>Page</title><meta property="og:title" content="Page">
 <meta property="og:video" content="{base}/clip.mp4"><meta property="og:image" content="{base}/none.jpg">

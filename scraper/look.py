@@ -22,7 +22,7 @@ from scraper.manifests import look_at_manifest
 from scraper.options import WEB_PROTOCOLS, ytdlp_options
 from scraper.wire import LookSpec
 from scraper.workshop import Workshop, no_proxy
-from service.model import Selection
+from service.selection import Selection
 
 _PICTURES = frozenset({"jpg", "jpeg", "png", "gif", "webp", "avif"})
 _SLIDES = frozenset({"TikTok"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from service.model import MediaType, Selection
+from service.selection import MediaType, Selection
 
 FRAGMENTS_AT_ONCE = 8
 RETRIES = 3

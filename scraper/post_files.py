@@ -15,7 +15,7 @@ from scraper.picture_files import picture_in, video_extension
 from scraper.probe import probe
 from scraper.thumbnails import picture_of
 from scraper.workshop import Workshop, no_proxy
-from service.model import MediaType, Selection
+from service.selection import MediaType, Selection
 
 
 def sorted_files(order: dict[str, Any], ffmpeg: str) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from yt_dlp.networking.exceptions import HTTPError
 from scraper.downloader import Downloader
 from scraper.options import ytdlp_options
 from scraper.workshop import Workshop, no_proxy
-from service.model import Selection
+from service.selection import Selection
 
 
 def validators_of(url: str, workshop: Workshop) -> dict[str, Any]:

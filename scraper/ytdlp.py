@@ -27,7 +27,8 @@ from scraper.probe import Probe, probe
 from scraper.validators import said_of
 from scraper.wire import JobSpec
 from scraper.workshop import Talk, Workshop
-from service.model import MediaType, Phase, Selection
+from service.model import Phase
+from service.selection import MediaType, Selection
 
 MAX_SUBTITLES = 20 * 1024 * 1024
 _EXTENSION = re.compile(r"[a-z0-9]{1,8}")

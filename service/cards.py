@@ -16,8 +16,9 @@ from service.descriptions import Description, DescriptionKind, ListItem
 from service.downloads import Downloads, Order
 from service.errors import AlreadyChosen, CardGone, Conflict, FetchFailed, InvalidInput, JobNotFound, JobNotLive, NotYours
 from service.media_url import MediaUrl
-from service.model import PUBLIC, Clip, Job, MediaType, Origin, Selection
+from service.model import PUBLIC, Job, Origin
 from service.ports import Clock, Database, Transaction
+from service.selection import Clip, MediaType, Selection
 
 log = logging.getLogger("magpie.cards")
 

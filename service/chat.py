@@ -9,7 +9,8 @@ from uuid import UUID
 
 from service.descriptions import Description
 from service.media_url import MediaUrl
-from service.model import Account, Clip, Selection
+from service.model import Account
+from service.selection import Clip, Selection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from service.chat import Preferences
 from service.descriptions import Choice, Description, DescriptionKind
-from service.model import MediaType, Selection
+from service.selection import MediaType, Selection
 
 
 def default_of(told: Description, preferences: Preferences, limit: int) -> Selection | None:

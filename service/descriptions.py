@@ -7,7 +7,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from service.media_url import MediaUrl
-from service.model import Selection
+from service.selection import Selection
 
 
 class DescriptionKind(StrEnum):

@@ -14,10 +14,12 @@ from service import endings, lists
 from service.context import current_job
 from service.descriptions import ListItem
 from service.errors import Conflict, IdempotencyConflict, InvalidInput, JobNotFound, JobNotLive, JobNotRetryable
+from service.fetching import Fetcher
 from service.media_url import MediaUrl
-from service.model import DownloadSession, Job, JobFile, JobStatus, Origin, Selection
-from service.ports import Clock, Database, Engine, Fetcher, IdempotencyKey, Ids, JobEvents, Media, Quota, Transaction
+from service.model import DownloadSession, Job, JobFile, JobStatus, Origin
+from service.ports import Clock, Database, Engine, IdempotencyKey, Ids, JobEvents, Media, Quota, Transaction
 from service.run import Run, RunParts, RunPolicy
+from service.selection import Selection
 
 log = logging.getLogger("magpie.downloads")
 IDEMPOTENCY_LIFE = timedelta(hours=24)

@@ -11,9 +11,10 @@ from uuid import UUID
 from service import endings
 from service.chat import Member
 from service.media_url import MediaUrl
-from service.model import Job, JobFile, JobStatus, MediaFile, MediaKey, MediaType, Origin, Phase, Progress, Selection
+from service.model import Job, JobFile, JobStatus, MediaFile, MediaKey, Origin, Phase, Progress
 from service.naming import safe_name
 from service.ports import Clock, Database, JobEvents, Media, Quota
+from service.selection import MediaType, Selection
 
 _POSTS = uuid.UUID("5f1f3b0c-1f8e-4c3d-9d7e-6d61670069e5")
 

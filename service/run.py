@@ -11,6 +11,7 @@ from uuid import UUID
 
 from service import endings
 from service.errors import FetchFailed, Interrupted, NoSpace, TooLarge, TooLong, Unsupported
+from service.fetching import Bounds, Fetched, Fetcher, FetchRequest, Identified
 from service.model import (
     PUBLIC,
     Fetch,
@@ -23,20 +24,7 @@ from service.model import (
     Progress,
 )
 from service.naming import safe_name, unique_names
-from service.ports import (
-    Bounds,
-    Clock,
-    Database,
-    Fetched,
-    Fetcher,
-    FetchRequest,
-    Identified,
-    Ids,
-    JobEvents,
-    Media,
-    Quota,
-    Transaction,
-)
+from service.ports import Clock, Database, Ids, JobEvents, Media, Quota, Transaction
 
 log = logging.getLogger("magpie.downloads")
 GENERIC = "generic"

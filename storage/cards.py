@@ -14,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.chat import Card, CardState, Place
 from service.descriptions import Choice, Description, DescriptionKind, ListItem
 from service.media_url import MediaUrl
-from service.model import Clip, Selection
 from service.ports import Vault
+from service.selection import Clip, Selection
 from storage.fetches import insert
 from storage.sealed import Sealing
 from storage.tables import cards

@@ -8,8 +8,9 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.model import Job, JobStatus, Origin, Phase, Progress, Selection
+from service.model import Job, JobStatus, Origin, Phase, Progress
 from service.ports import Vault
+from service.selection import Selection
 from storage.fetches import insert
 from storage.sealed import Sealing
 from storage.tables import LIVE, jobs

@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.media_url import MediaUrl
-from service.model import JobFile, MediaFile, MediaKey, MediaType, Selection, Validators
+from service.model import JobFile, MediaFile, MediaKey, Validators
+from service.selection import MediaType, Selection
 from storage.fetches import insert, key_columns, key_of, under
 from storage.tables import download_sessions, job_files, jobs, media_files, media_urls
 

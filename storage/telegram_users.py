@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.chat import Preferences, TelegramUser
-from service.model import Selection
+from service.selection import Selection
 from storage.fetches import insert
 from storage.tables import preferences, telegram_users
 

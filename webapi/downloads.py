@@ -29,7 +29,8 @@ from service.errors import (
 )
 from service.health import ServiceState
 from service.media_url import MediaUrl
-from service.model import Job, JobStatus, MediaType, Origin, Selection
+from service.model import Job, JobStatus, Origin
+from service.selection import MediaType, Selection
 from webapi.addresses import Addresses
 from webapi.auth import Caller
 from webapi.contract import ALLOWED, Access, Api, Reply

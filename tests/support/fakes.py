@@ -13,9 +13,10 @@ from uuid import UUID
 
 from service.descriptions import Choice, Description, DescriptionKind, ListItem
 from service.errors import FetchFailed, NoSuchVideo
+from service.fetching import Fetched, FetchedFile, FetchRequest, FetchWatcher, Identified
 from service.media_url import MediaUrl
-from service.model import Phase, Progress, Selection, Validators
-from service.ports import Fetched, FetchedFile, FetchRequest, FetchWatcher, Identified
+from service.model import Phase, Progress, Validators
+from service.selection import Selection
 
 
 @dataclass

@@ -14,9 +14,10 @@ from service.downloads import Downloads, Order
 from service.events import JobEventBus
 from service.limits import NoQuota
 from service.media_url import MediaUrl
-from service.model import Job, JobStatus, Origin, Selection
+from service.model import Job, JobStatus, Origin
 from service.ports import Quota
 from service.run import RunPolicy
+from service.selection import Selection
 from storage.database import SqlDatabase
 from storage.media import DiskMedia
 from storage.queue import JobEngine

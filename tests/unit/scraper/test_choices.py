@@ -13,7 +13,7 @@ from scraper.egress import EgressPolicy
 from scraper.guard import Guard
 from scraper.languages import languages_of
 from scraper.options import ytdlp_options
-from service.model import Selection
+from service.selection import Selection
 
 
 def video(height: int, **more: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import pytest
 
 from scraper.clips import Span, is_remote, span_of, within
 from scraper.failures import JobFailed
-from service.model import Clip
+from service.selection import Clip
 
 
 def test_a_clip_is_in_seconds() -> None:

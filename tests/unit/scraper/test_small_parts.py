@@ -23,7 +23,7 @@ from scraper.mp4 import Mp4Truncated, read_mp4
 from scraper.options import ytdlp_options
 from scraper.probe import Probe, Stream
 from scraper.tools import find_ffmpeg, inventory
-from service.model import FORMATS, QUALITIES, Selection
+from service.selection import FORMATS, QUALITIES, Selection
 
 SELECTIONS = [Selection.of(kind, form, quality) for kind in FORMATS for form, quality in itertools.product(FORMATS[kind], QUALITIES[kind])]
 

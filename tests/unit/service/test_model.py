@@ -7,7 +7,8 @@ import pytest
 
 from service.errors import FetchFailed, GeoBlocked, InvalidSelection, MagpieError, fetch_failure
 from service.media_url import MediaUrl
-from service.model import FORMATS, QUALITIES, Job, JobStatus, MediaType, Origin, Phase, Progress, Selection, Validators
+from service.model import Job, JobStatus, Origin, Phase, Progress, Validators
+from service.selection import FORMATS, QUALITIES, MediaType, Selection
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -12,8 +12,9 @@ import aiohttp
 import pytest
 
 from service.media_url import MediaUrl
-from service.model import DownloadSession, Job, JobFile, MediaFile, MediaKey, MediaType, Origin, Selection
+from service.model import DownloadSession, Job, JobFile, MediaFile, MediaKey, Origin
 from service.ports import Media
+from service.selection import MediaType, Selection
 from service.signed_links import MEDIA, STATUS, SignedLinks
 from storage.database import SqlDatabase
 from storage.media import DiskMedia
