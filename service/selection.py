@@ -84,7 +84,6 @@ class Selection:
         format: str | None = None,  # noqa: A002 - the wire's word
         quality: str | None = None,
         language: str | None = None,
-        *,
         clip: Clip | None = None,
     ) -> Selection:
         """Fill in the defaults. Raises `InvalidSelection` naming the first wrong field and what is accepted."""

@@ -21,9 +21,10 @@ from scraper.egress import EgressPolicy
 from scraper.fetcher import YtDlpFetcher
 from scraper.workers import ScraperConfig
 from service.descriptions import Description
+from service.fetching import Bounds, Fetched, FetchRequest, Identified
 from service.media_url import MediaUrl
-from service.model import Progress, Selection
-from service.ports import Bounds, Fetched, FetchRequest, Identified
+from service.model import Progress
+from service.selection import Selection
 
 YOUTUBE = "https://www.youtube.com/watch?v="
 PUBLIC_VIDEO = f"{YOUTUBE}abcdefghijk"

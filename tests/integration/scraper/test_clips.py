@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from service.errors import FetchFailed
-from service.model import Clip, Phase, Selection
+from service.model import Phase
+from service.selection import Clip, Selection
 from tests.integration.scraper.conftest import (
     FFMPEG,
     PUBLIC_VIDEO,

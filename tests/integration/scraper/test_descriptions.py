@@ -11,7 +11,7 @@ import pytest
 from scraper.picture_files import picture_in
 from service.descriptions import Choice, Description, DescriptionKind
 from service.errors import FetchFailed
-from service.model import MediaType
+from service.selection import MediaType
 from tests.integration.scraper.conftest import PUBLIC_VIDEO, YOUTUBE, Bench, bench_on
 from tests.integration.scraper.test_guard import Trap, trap
 

@@ -24,7 +24,7 @@ from scraper.egress import EgressPolicy
 from scraper.failures import cause_of
 from scraper.guard import Guard
 from scraper.options import ytdlp_options
-from service.model import Selection
+from service.selection import Selection
 from yt_dlp.downloader.external import FFmpegFD
 
 address, allowed, target, ffmpeg, port, protocol, proxied = sys.argv[1:]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from service.errors import FetchFailed
-from service.model import Selection
+from service.selection import Selection
 from tests.integration.scraper.conftest import Bench, Watcher, bench_on
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -18,9 +18,10 @@ from scraper.gallery_run import Run
 from scraper.picture_files import picture_in
 from service.descriptions import DescriptionKind
 from service.errors import FetchFailed, InvalidUrl
+from service.fetching import Fetched
 from service.media_url import MediaUrl
-from service.model import MediaType, Phase, Selection
-from service.ports import Fetched
+from service.model import Phase
+from service.selection import MediaType, Selection
 from tests.integration.scraper.conftest import YOUTUBE, Bench, Watcher, alive, bench_on, descendants, until
 from tests.integration.scraper.test_guard import Trap, trap
 
@@ -240,8 +241,8 @@ from scraper.egress import EgressPolicy
 from scraper.fetcher import YtDlpFetcher
 from scraper.workers import ScraperConfig
 from service.media_url import MediaUrl
-from service.model import Selection
-from service.ports import Bounds, FetchRequest
+from service.selection import Selection
+from service.fetching import Bounds, FetchRequest
 
 class Watcher:
     async def identified(self, found): return True

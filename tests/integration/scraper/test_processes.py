@@ -17,8 +17,9 @@ import pytest
 from scraper.fetcher import YtDlpFetcher
 from scraper.workers import ScraperConfig
 from service.errors import FetchFailed
-from service.model import Phase, Progress, Selection
-from service.ports import Identified
+from service.fetching import Identified
+from service.model import Phase, Progress
+from service.selection import Selection
 from tests.integration.scraper.conftest import PUBLIC_VIDEO, YOUTUBE, Bench, Watcher, alive, bench_on, descendants, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -253,8 +254,8 @@ from scraper.egress import EgressPolicy
 from scraper.fetcher import YtDlpFetcher
 from scraper.workers import ScraperConfig
 from service.media_url import MediaUrl
-from service.model import Selection
-from service.ports import Bounds, FetchRequest
+from service.selection import Selection
+from service.fetching import Bounds, FetchRequest
 
 class Watcher:
     async def identified(self, found): return True

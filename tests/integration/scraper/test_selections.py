@@ -6,7 +6,7 @@ import pytest
 
 from scraper.mp4 import read_mp4
 from service.errors import FetchFailed
-from service.model import MediaType
+from service.selection import MediaType
 from tests.integration.scraper.conftest import PUBLIC_VIDEO, Bench, Watcher, decodes, shown
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -50,7 +50,7 @@ def test_every_selection_survives_its_key(media_type: MediaType) -> None:
 )
 def test_a_wrong_selection_names_the_field_and_what_is_accepted(given: tuple[str | None, ...], field: str, accepted: str) -> None:
     with pytest.raises(InvalidSelection) as wrong:
-        Selection.of(*given)
+        Selection.of(given[0], given[1], given[2])
     assert wrong.value.field == field
     assert str(wrong.value) == f"{field} must be one of: {accepted}"
 
