@@ -21,15 +21,14 @@ from service.model import (
     JobStatus,
     MediaFile,
     MediaKey,
-    MediaType,
     Origin,
     Outcome,
     Phase,
     Progress,
-    Selection,
     Validators,
 )
 from service.ports import IdempotencyKey
+from service.selection import MediaType, Selection
 from storage import tables
 from storage.database import SqlDatabase
 from storage.migrate import DatabaseUnusable, upgrade

@@ -21,9 +21,11 @@ from service.errors import (
     NetworkFailed,
     VideoPrivate,
 )
+from service.fetching import Fetched, FetchRequest, FetchWatcher, Identified
 from service.media_url import MediaUrl
-from service.model import DownloadSession, Job, JobStatus, Origin, Outcome, Phase, Selection
-from service.ports import Fetched, FetchRequest, FetchWatcher, Identified, Transaction
+from service.model import DownloadSession, Job, JobStatus, Origin, Outcome, Phase
+from service.ports import Transaction
+from service.selection import Selection
 from storage.database import SqlDatabase
 from storage.migrate import upgrade
 from tests.support.fakes import FakeWeb, bigger

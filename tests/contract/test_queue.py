@@ -13,7 +13,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from service.media_url import MediaUrl
-from service.model import DownloadSession, Job, JobStatus, Origin, Phase, Selection
+from service.model import DownloadSession, Job, JobStatus, Origin, Phase
+from service.selection import Selection
 from storage import queue
 from storage.database import SqlDatabase
 from storage.migrate import upgrade

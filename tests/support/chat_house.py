@@ -3,26 +3,41 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import hashlib
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
+
+import sqlalchemy as sa
 
 from bot.application import ChatOptions, ChatParts, ChatState, TelegramChat
 from sandbox.bot_api import TOKEN, BotApi
+from sandbox.bot_api.values import media_object
 from service.accounts import Admission, Members
 from service.cards import CardPolicy, ChatCards
 from service.deliveries import Deliveries
+from service.descriptions import Description, DescriptionKind
+from service.fetching import Fetched, FetchedFile, FetchRequest, FetchWatcher, Identified
 from service.forgetting import Forgetting
 from service.history import Histories
 from service.limits import NoQuota
+from service.media_url import MediaUrl
 from service.posts import Posts
+from service.selection import MediaType
+from storage import tables
 from storage.migrate import upgrade
+from tests.support.fakes import FakeWeb
 from tests.support.house import House, RealIds
 
 ALICE, BOB, STRANGER = 1001, 1002, 1666
+_UPLOAD = {"file", "size"}
+"""How the sandbox records a file that came with a call."""
+_SMALL_THINGS = frozenset({"thumbnail.jpg", "card.jpg"})
 
 
 class RunningClock:
@@ -35,14 +50,66 @@ class RunningClock:
         return datetime.now(UTC).timestamp()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """One file of a post."""
+
+    content: bytes
+    extension: str = "jpg"
+    kind: MediaType = MediaType.PICTURE
+
+
+@dataclass
+class ChatWeb(FakeWeb):
+    """With posts of pictures as well, and with what a video looks like. `unexpected` is raised by every look and every fetch."""
+
+    posts: dict[str, list[Picture]] = field(default_factory=dict)
+    sides: tuple[int, int] | None = None
+    thumbnails: bytes | None = None
+    unexpected: Exception | None = None
+
+    async def describe(self, url: MediaUrl, trust_class: str = "public") -> Description:
+        if self.unexpected is not None:
+            raise self.unexpected
+        if url.text not in self.posts:
+            return await super().describe(url, trust_class)
+        self.described.append(url.text)
+        number = url.text.rpartition("/")[2]
+        count = len(self.posts[url.text])
+        return Description(kind=DescriptionKind.PICTURES, extractor=self.extractor, id=number, title=f"Post {number}", count=count)
+
+    async def _download(self, request: FetchRequest, watcher: FetchWatcher, body: bytes, found: Identified) -> Fetched:
+        if self.unexpected is not None:
+            raise self.unexpected
+        pictures = self.posts.get(request.url.text)
+        if pictures is None:
+            fetched = await super()._download(request, watcher, body, found)
+            width, height = self.sides or (None, None)
+            return replace(fetched, files=tuple(replace(file, width=width, height=height) for file in fetched.files))
+        self.fetched.append(request.url.text)
+        files = []
+        for number, picture in enumerate(pictures):
+            path = request.directory / f"{number}.{picture.extension}"
+            path.write_bytes(picture.content)
+            digest = hashlib.sha256(picture.content).hexdigest()
+            files.append(FetchedFile(path=path, kind=picture.kind, extension=picture.extension, size=len(picture.content), sha256=digest))
+        return Fetched(files=tuple(files), title=f"Post {found.id}", artist=found.artist)
+
+    async def thumbnail(self, file: Path) -> bytes | None:
+        del file
+        return self.thumbnails
+
+
 @dataclass
 class ChatHouse(House):
     """`start` and `stop` may alternate: the sandbox goes on meanwhile, as Telegram does."""
 
     api: BotApi = field(kw_only=True)
+    web: ChatWeb = field(default_factory=ChatWeb)
     admission: Admission = field(default_factory=lambda: Admission(admins=frozenset({ALICE}), users=frozenset({BOB})))
     start_delay: timedelta = timedelta(seconds=0.5)
     upload_limit: int = 50 * 10**6
+    max_items: int = 20
     vault_chat: int | None = None
     public_url: str | None = None
     said: list[str] = field(default_factory=list)
@@ -77,7 +144,7 @@ class ChatHouse(House):
                 downloads=downloads,
                 describes=self.web,
                 clock=clock,
-                policy=CardPolicy(upload_limit=self.upload_limit, max_items=20, start_delay=self.start_delay),
+                policy=CardPolicy(upload_limit=self.upload_limit, max_items=self.max_items, start_delay=self.start_delay),
             ),
             deliveries=Deliveries(database),
             histories=Histories(database),
@@ -85,7 +152,7 @@ class ChatHouse(House):
             forgetting=Forgetting(database=database, downloads=downloads, media=self.media),
             media=self.media,
             thumbnails=self.web,
-            links=lambda file: f"{self.public_url}/{file.path}" if self.public_url else None,
+            links=lambda file: f"{self.public_url}/{quote(file.path)}" if self.public_url else None,
             events=self.events,
             clock=clock,
         )
@@ -98,7 +165,59 @@ class ChatHouse(House):
         )
         return TelegramChat(parts, options, self.said.append)
 
+    async def restart(self) -> None:
+        await self.stop()
+        await self.start()
+
+    def add(self, name: int | str, size: int = 4000) -> str:
+        """Another page; its address."""
+        address, body = page(name, size)
+        self.web.pages[address] = body
+        return address
+
+    def add_post(self, name: str, pictures: Sequence[Picture]) -> str:
+        """A post of pictures; its address."""
+        address = self.add(name)
+        self.web.posts[address] = list(pictures)
+        return address
+
     # --- looking ----------------------------------------------------------------------------------------------------
+
+    async def count(self, table: sa.Table, *conditions: sa.ColumnElement[bool]) -> int:
+        """How many rows there are."""
+        async with self.database.reader.connect() as connection:
+            found = await connection.execute(sa.select(sa.func.count()).select_from(table).where(*conditions))
+            return int(found.scalar_one())
+
+    async def until(self, condition: Callable[[], Awaitable[bool]], what: str) -> None:
+        """Look until it is so, for things that tell nobody when they change."""
+        try:
+            async with asyncio.timeout(20):
+                while not await condition():
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            raise AssertionError(f"never came: {what}") from None
+
+    async def settled(self) -> None:
+        """Nothing more is to happen by itself: no open card that moves, no delivery under way, no update waiting."""
+
+        async def is_quiet() -> bool:
+            cards, deliveries = tables.cards, tables.deliveries
+            moving = cards.c.state.in_(["looking", "ordered"]) | ((cards.c.state == "offered") & cards.c.starts_at.is_not(None))
+            opens = await self.count(cards, moving), await self.count(tables.telegram_updates, tables.telegram_updates.c.body.is_not(None))
+            under_way = await self.count(deliveries, deliveries.c.state.in_(["sending", "announcing"]))
+            return not any((*opens, under_way, self.api.pending_updates))
+
+        await self.until(is_quiet, "quiet")
+
+    def files(self, chat_id: int) -> list[dict[str, Any]]:
+        """The bot's messages that hold a file."""
+        return [message for message in self.api.sent(chat_id) if media_object(message) is not None]
+
+    def uploads(self) -> list[str]:
+        """The names of the files that the bot uploaded, one for each time."""
+        parts = [value for call in self.api.calls for value in call.args.values() if isinstance(value, dict) and set(value) == _UPLOAD]
+        return [part["file"] for part in parts if part["file"] not in _SMALL_THINGS]
 
     async def until_sent(self, chat_id: int, words: str = "", *, kind: str | None = None, timeout: float = 20) -> dict[str, Any]:  # noqa: ASYNC109
         """The newest message of the bot with these words, or of this kind (video, audio, …), once it is there."""
@@ -113,6 +232,12 @@ class ChatHouse(House):
         found = await self.api.until(find, timeout=timeout)
         assert found is not None
         return found
+
+
+def jpeg(width: int = 320, height: int = 180) -> bytes:
+    """The head of a JPEG, which is all that the sandbox looks at."""
+    frame = b"\xff\xc0" + struct.pack(">HBHHB", 11, 8, height, width, 1) + b"\x01\x11\x00"
+    return b"\xff\xd8\xff\xe0" + struct.pack(">H", 16) + b"JFIF\0" + bytes(9) + frame + b"\xff\xd9"
 
 
 def labels(message: dict[str, Any]) -> list[str]:

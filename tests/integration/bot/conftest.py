@@ -1,0 +1,53 @@
+"""One house for the tests of a module that do not disturb each other: each has people and pages of its own."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from sandbox.bot_api import User
+from service.accounts import Admission
+from tests.support.chat_house import ALICE, ChatHouse, chatting
+
+_ids = itertools.count(20_001)
+Someone = Callable[..., User]
+"""Makes a new person, who may use the shared house's bot."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _new_style_times() -> Iterator[None]:
+    """Without this `RetryAfter` warns from its own constructor."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PTB_TIMEDELTA", "1")
+        yield
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ChatHouse]:
+    admission = Admission(admins=frozenset({ALICE}), open_to_all=True)
+    async with chatting(tmp_path_factory.mktemp("house"), pages=range(1, 30), admission=admission, max_items=200) as house:
+        yield house
+
+
+@pytest.fixture
+def someone(house: ChatHouse) -> Someone:
+    def new(first_name: str = "Somebody", **about: Any) -> User:
+        return house.api.user(next(_ids), first_name=first_name, **about)
+
+    return new
+
+
+@pytest.fixture(autouse=True)
+def _open_gate(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A shared house's web holds nobody up once the test is over, and nothing goes wrong any more."""
+    yield
+    shared = request.node.funcargs.get("house")
+    if isinstance(shared, ChatHouse):
+        if shared.web.gate is not None:
+            shared.web.gate.set()
+        shared.web.gate = None
+        shared.api.clear_faults()
