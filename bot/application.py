@@ -7,19 +7,20 @@ import logging
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
-from telegram import Message, MessageEntity, Update
+from telegram import Message, Update
 from telegram.error import InvalidToken, NetworkError, TelegramError
 from telegram.ext import Application, ApplicationBuilder, CallbackContext, TypeHandler, Updater
 from telegram.request import HTTPXRequest
 
+from bot.addresses import finds_in
 from bot.attendant import Attendant
 from bot.buttons import Buttons
-from bot.commands import OWNER_PREFIX, Commands, menus
+from bot.commands import KNOWN, OWNER_PREFIX, Commands, command_in, menus
 from bot.delivery import Courier, DeliveryPolicy, Links, Thumbnails
 from bot.forget import KIND as FORGET
 from bot.forget import ForgetPage
@@ -27,6 +28,7 @@ from bot.history import KIND as HISTORY
 from bot.history import HistoryPages
 from bot.identity import Gate, TurnedAway, Visit, person_of, place_of
 from bot.inbox import Inbox, InboxProcessor, PollingBot
+from bot.keys import Key
 from bot.languages import for_language
 from bot.messages import Messages
 from bot.outbox import ChatGone, Lost, MessageGone, NotAccepted, NotReached, Outbox
@@ -174,8 +176,8 @@ class TelegramChat:
         )
 
     def _make_buttons(self) -> Buttons:
-        async def stop_all(query: Any, visit: Visit, _: object) -> str:
-            return await self._status.stop_all(query, visit, self._buttons)
+        async def stop_all(query: Any, visit: Visit, key: Key) -> str:
+            return await self._status.stop_all(query, visit, key, self._buttons)
 
         return Buttons(
             cards=self._parts.cards,
@@ -300,15 +302,19 @@ class TelegramChat:
             await self._on_message(update, message)
 
     async def _on_message(self, update: Update, message: Message) -> None:
-        command, argument = self._command_in(message)
+        command, argument = command_in(message, self.name)
         if command == "start" and argument.startswith(OWNER_PREFIX) and not place_of(message).is_group:
             await self._own(update, message, argument.removeprefix(OWNER_PREFIX))
             return
+        if place_of(message).is_group and not self._is_meant(command, message):
+            return  # before the gate: whoever only talks in a group gets no account
+        is_greeted = command is None and await self._greeted(update, message)
         visit = await self._gate.visit(update)
         if isinstance(visit, TurnedAway):
             if visit.line is not None:
                 await self._outbox.say(place_of(message), visit.line)
             return
+        visit = replace(visit, is_greeted=is_greeted)
         if command is None:
             assert self._messages is not None
             await self._messages.received(message, visit)
@@ -316,6 +322,14 @@ class TelegramChat:
             await self._group_command(command, message, visit)
         else:
             await self._command(command, message, visit)
+
+    async def _greeted(self, update: Update, message: Message) -> bool:
+        """👀 before anything else, where it is sure to be right: somebody who may, in private, with a link."""
+        place = place_of(message)
+        if place.is_group or not self._gate.surely_admits(update, message) or not finds_in(message):
+            return False
+        await self._outbox.react(place, message.message_id)
+        return True
 
     async def _command(self, command: str, message: Message, visit: Visit) -> None:
         assert self._commands is not None
@@ -349,19 +363,12 @@ class TelegramChat:
             await self._commands.download(message, visit)
         elif command == "cancel":
             await self._status.cancel(message, visit, self._buttons)
-        elif command in _KNOWN:
+        else:
             await self._messages.point_to_private_chat(message, visit)
 
-    def _command_in(self, message: Message) -> tuple[str | None, str]:
-        """The command, and what stands behind it. None for no command, an empty one for another bot's."""
-        first = message.entities[0] if message.entities else None
-        if first is None or first.type != MessageEntity.BOT_COMMAND or first.offset != 0 or message.forward_origin is not None:
-            return None, ""
-        assert message.text is not None
-        name, _, target = message.text[1 : first.length].partition("@")
-        if target and self.name is not None and target.lower() != self.name.lower():
-            return "", ""
-        return name.lower(), message.text[first.length :].strip()
+    def _is_meant(self, command: str | None, message: Message) -> bool:
+        assert self._messages is not None
+        return self._messages.is_meant(message) if command is None else command in KNOWN
 
     async def _own(self, update: Update, message: Message, token: str) -> None:
         person = person_of(update)
@@ -371,6 +378,8 @@ class TelegramChat:
     async def _on_error(self, update: object, context: CallbackContext[Any, Any, Any, Any]) -> None:
         """What a handler raised. A chat that is gone is nobody's fault; a bug is told to whoever met it, with a number."""
         error = context.error
+        if isinstance(update, Update) and update.callback_query is not None:
+            await self._outbox.answer(update.callback_query.id)  # else the button would go on waiting
         if isinstance(error, ChatGone | MessageGone | NotAccepted | Lost):
             log.info("an answer was not delivered: %s", type(error).__name__)
             return
@@ -385,9 +394,6 @@ class TelegramChat:
             texts = for_language(user.language_code if user else None)
             with suppress(ChatGone, MessageGone, NotAccepted, Lost, NotReached):
                 await self._outbox.say(place_of(message), texts.went_wrong.format(id=number))
-
-
-_KNOWN = frozenset({"start", "help", "privacy", "status", "history", "settings", "forget"})
 
 
 def _bot(options: ChatOptions, inbox: Inbox) -> PollingBot:

@@ -29,6 +29,8 @@ class Visit:
     texts: Texts
     place: Place
     message_id: int | None
+    is_greeted: bool = False
+    """The message has its 👀 already."""
 
     @property
     def is_group(self) -> bool:
@@ -79,6 +81,11 @@ class Gate:
         except Blocked:
             return TurnedAway(line=self._once(person, place, for_language(person.language_code).blocked))
         return Visit(member=member, texts=texts_for(member), place=place, message_id=message.message_id)
+
+    def surely_admits(self, update: Update, message: Message) -> bool:
+        """Whether somebody may be greeted before the database is asked about them."""
+        person = person_of(update)
+        return person is not None and self._members.surely_admits(person, place_of(message))
 
     def _once(self, person: Person, place: Place, line: str) -> str | None:
         """The line, unless they were told within the hour."""

@@ -45,8 +45,8 @@ class Messages:
             await self._no_address(message, visit)
 
     async def in_group(self, message: Message, visit: Visit) -> None:
-        """When mentioned or replied to: its addresses, else those of the message that it answers."""
-        if not self._is_meant(message) or await self._is_range(message, visit):
+        """Its addresses, else those of the message that it answers."""
+        if await self._is_range(message, visit):
             return
         finds = finds_in(message)
         if not finds and message.reply_to_message is not None:
@@ -62,7 +62,8 @@ class Messages:
         """A card for each address; one for all when they are many. False when there is none."""
         if not finds:
             return False
-        await self._outbox.react(visit.place, message.message_id)
+        if not visit.is_greeted:
+            await self._outbox.react(visit.place, message.message_id)
         request = Request(bot_id=self._bot_id, place=visit.place, message_id=message.message_id)
         if len(finds) > CARDS_A_MESSAGE:
             cards = [await self._cards.open_batch(visit.member, request, finds)]
@@ -132,7 +133,8 @@ class Messages:
             self._answered_groups.popitem(last=False)
         return True
 
-    def _is_meant(self, message: Message) -> bool:
+    def is_meant(self, message: Message) -> bool:
+        """Whether it mentions the bot or answers it: in groups the rest is none of its business."""
         answered = message.reply_to_message
         if answered is not None and answered.from_user is not None and answered.from_user.id == self._bot_id:
             return True

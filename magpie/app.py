@@ -124,7 +124,13 @@ class Service:
         )
         add_jobs(api, downloads=self.downloads, addresses=addresses, links=self._links)
         MediaFilesEndpoint(database=self._database, media=self._media, links=self._links).register(api)
-        checks = make_checks(database=self._database, media=self._media, fetcher=self._fetcher, min_free_disk=config.min_free_disk)
+        checks = make_checks(
+            database=self._database,
+            media=self._media,
+            fetcher=self._fetcher,
+            min_free_disk=config.min_free_disk,
+            chat=lambda: self.chat.state if self.chat is not None else None,
+        )
         HealthEndpoints(state=self.state, checks=checks).register(api)
         by_webhook = self.chat is not None and config.webhook_url is not None
         add_webhook(

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from bot.application import ChatState
 from scraper.fetcher import YtDlpFetcher
 from service.health import Check, Condition, Finding
 from service.ports import Media
 from storage.database import SqlDatabase
 
 
-def make_checks(*, database: SqlDatabase, media: Media, fetcher: YtDlpFetcher, min_free_disk: int) -> Sequence[Check]:
-    """Database, disk and download workers."""
+def make_checks(
+    *, database: SqlDatabase, media: Media, fetcher: YtDlpFetcher, min_free_disk: int, chat: Callable[[], ChatState | None]
+) -> Sequence[Check]:
+    """Database, disk, download workers and the chat, where there is one."""
 
     async def look_at_database() -> Finding:
         async with database.read() as transaction:
@@ -35,8 +38,18 @@ def make_checks(*, database: SqlDatabase, media: Media, fetcher: YtDlpFetcher, m
             return Finding(condition=Condition.DEGRADED, cause="The download workers are warming up.")
         return Finding()
 
+    async def look_at_chat() -> Finding:
+        match chat():
+            case ChatState.STARTING:
+                return Finding(condition=Condition.DEGRADED, cause="Telegram has not been reached yet.")
+            case ChatState.REFUSED:
+                return Finding(condition=Condition.DEGRADED, cause="Telegram does not know the bot's token (MAGPIE_BOT_TOKEN).")
+            case _:
+                return Finding()
+
     return [
         Check(name="database", look=look_at_database),
         Check(name="disk", look=look_at_disk),
         Check(name="workers", look=look_at_workers),
+        Check(name="telegram", look=look_at_chat),
     ]

@@ -67,6 +67,10 @@ class Members:
             raise Blocked
         return member
 
+    def surely_admits(self, person: Person, place: Place) -> bool:
+        """Whether the settings alone let them in: known without a look into the database."""
+        return self._admission.admits(person.id, place)
+
     async def of_account(self, account_id: int) -> Member | None:
         """The first of its Telegram identities."""
         async with self._database.read() as transaction:
