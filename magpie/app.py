@@ -64,7 +64,9 @@ class Service:
         self.config, self.state = config, ServiceState()
         make_data_dir(config)
         secrets = make_secrets(config)
-        set_up_logs(config.log_format, secrets=(*secrets.texts, *([config.bot_token] if config.bot_token else [])))
+        self.local_chat = self._local_chat(samples)
+        tokens = [one for one in (config.bot_token, self.local_chat.token if self.local_chat else None) if one]
+        set_up_logs(config.log_format, secrets=(*secrets.texts, *tokens))
         file = lock_file(config)
         self._lock = EngineLock(file) if file else None
         self._media, self._clock, self._events = make_media(config), SystemClock(), JobEventBus()
@@ -85,7 +87,6 @@ class Service:
         self._vault = secrets.vault
         self._links = SignedLinks(secrets.vault, self._clock)
         self._addresses = Addresses(public_url=config.public_url, listen=self.address, links=self._links, media_ttl=config.link_ttl)
-        self.local_chat = self._local_chat(samples)
         self.chat = self._telegram_chat()
         self.server = HttpServer(
             build_app(self._api(), authenticator=self._authenticator(), state=self.state), hosts=config.hosts, port=config.port
@@ -157,6 +158,12 @@ class Service:
         directory = self.config.data_dir.absolute() / "chat"
         return LocalChat(directory) if samples is None else LocalChat(directory, samples=samples)
 
+    async def _stop_chat(self) -> None:
+        if self.chat is not None:
+            await self.chat.stop()
+        if self.local_chat is not None:
+            await self.local_chat.stop()
+
     async def _start_chat(self) -> None:
         if self.local_chat is not None:
             await self.local_chat.start()
@@ -190,6 +197,7 @@ class Service:
         try:
             await self._start()
         except BaseException:
+            await self._stop_chat()
             await self.server.close()
             await self._fetcher.stop()
             await self._database.close()
@@ -213,10 +221,7 @@ class Service:
     async def stop(self) -> None:
         """Nothing accepted is lost: running jobs stay as they are in the queue and go on at the next start."""
         self.state.move_to(Stage.STOPPING)
-        if self.chat is not None:
-            await self.chat.stop()
-        if self.local_chat is not None:
-            await self.local_chat.stop()
+        await self._stop_chat()
         await self.server.stop_listening()
         let_go = await self._engine.stop()
         await self.server.close()

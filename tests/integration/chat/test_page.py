@@ -2,59 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from telegram import Bot, CallbackQuery, InlineKeyboardButton, InlineKeyboardMarkup, InputMediaPhoto, InputMediaVideo
+from telegram import Bot, InlineKeyboardButton, InputMediaPhoto, InputMediaVideo
 
 from magpie.local_chat import USER_ID, LocalChat
-from sandbox.media_files import MediaFiles
-from service.health import ServiceState, Stage
+from service.health import Stage
 from tests.integration.bot_api.conftest import png
 from tests.integration.chat.conftest import bot_for
-from tests.support.browser import NARROW, OpenPage, a_browser, an_open_page
-from tests.unit.webapi.toy import trusting
-from webapi.chat import ChatPage
-from webapi.contract import Api
-from webapi.server import HttpServer, build_app
+from tests.integration.chat.hall import AT_BOTTOM, Hall, key, keys, medium, opened, pressed
+from tests.support.browser import NARROW, OpenPage, a_browser
 
 NASTY = "<img src=x onerror=alert(1)><script>alert(2)</script>"
-HANG = 30
-
-
-def keys(*rows: list[InlineKeyboardButton]) -> InlineKeyboardMarkup:
-    return InlineKeyboardMarkup(rows)
-
-
-def key(text: str, data: str) -> InlineKeyboardButton:
-    return InlineKeyboardButton(text, callback_data=data)
-
-
-@dataclass
-class Hall:
-    """The page's server, which can be ended and started again on the same port."""
-
-    room: LocalChat
-    port: int = 0
-
-    async def start(self, stage: Stage = Stage.READY) -> None:
-        api, self.state = Api(title="Magpie", version="0"), ServiceState(stage)
-        ChatPage(self.room, state=self.state).register(api)
-        self.server = HttpServer(build_app(api, authenticator=trusting(), state=self.state), hosts=("127.0.0.1",), port=self.port)
-        await self.server.start()
-        self.port = self.server.port
-
-    async def stop(self) -> None:
-        self.state.move_to(Stage.STOPPING)
-        await self.server.close()
-
-
 # One browser for all: it takes seconds to start. Whoever uses it has to be on its event loop.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -87,13 +50,6 @@ async def hall(chat: LocalChat) -> AsyncIterator[Hall]:
     await hall.stop()
 
 
-@asynccontextmanager
-async def opened(browser: Any, hall: Hall, **about: str) -> AsyncIterator[OpenPage]:
-    async with an_open_page(browser, f"http://127.0.0.1:{hall.port}", **about) as page:
-        yield page
-        assert page.complaints == []
-
-
 @pytest_asyncio.fixture(loop_scope="module")
 async def page(browser: Any, hall: Hall) -> AsyncIterator[OpenPage]:
     async with opened(browser, hall) as page:
@@ -103,12 +59,6 @@ async def page(browser: Any, hall: Hall) -> AsyncIterator[OpenPage]:
 @pytest.fixture(scope="session")
 def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("media")
-
-
-async def medium(directory: Path, name: str) -> bytes:
-    import imageio_ffmpeg
-
-    return (await MediaFiles(directory, imageio_ffmpeg.get_ffmpeg_exe()).find(name)).read_bytes()
 
 
 # --- saying -----------------------------------------------------------------------------------------------------------
@@ -196,14 +146,6 @@ async def test_an_alert_wants_to_be_read(page: OpenPage, bot: Bot) -> None:
     await dialog.wait_for(state="hidden")
 
 
-async def pressed(bot: Bot) -> CallbackQuery:
-    async with asyncio.timeout(HANG):
-        while True:
-            for update in await bot.get_updates(timeout=5, allowed_updates=["callback_query"]):
-                if update.callback_query:
-                    return update.callback_query
-
-
 # --- what the bot does ------------------------------------------------------------------------------------------------
 
 
@@ -227,7 +169,7 @@ async def test_a_button_stays_the_same_and_keeps_the_focus_while_the_text_above_
     await page.say("https://a.example")
     rows = keys([key("Cancel", "c")])
     card = await bot.send_message(USER_ID, "Downloading 1 %", reply_markup=rows)
-    button = (await page.see("Downloading 1 %")).get_by_role("button", name="Cancel")
+    button = (await page.see("Downloading")).get_by_role("button", name="Cancel")
     await button.evaluate("(button) => { button.mark = 'the same'; button.focus(); }")
     await bot.edit_message_text("Downloading 2 %", USER_ID, card.message_id, reply_markup=rows)
     await page.see("Downloading 2 %")
@@ -371,7 +313,7 @@ async def test_the_newest_message_stays_in_view_but_who_reads_above_is_left_alon
     for number in range(30):
         await bot.send_message(USER_ID, f"Message {number}\nwith a second line")
     last = await page.see("Message 29")
-    await page.page.wait_for_function(at_bottom())
+    await page.page.wait_for_function(AT_BOTTOM)
     assert await last.is_visible()
     await page.page.locator("#scroller").evaluate("(one) => one.scrollTo(0, 0)")
     await page.page.locator("#down").wait_for()
@@ -379,11 +321,7 @@ async def test_the_newest_message_stays_in_view_but_who_reads_above_is_left_alon
     await page.page.locator("#down.news").wait_for()
     assert await page.page.locator("#scroller").evaluate("(one) => one.scrollTop") == 0
     await page.page.click("#down")
-    await page.page.wait_for_function(at_bottom())
-
-
-def at_bottom() -> str:
-    return "() => { const one = document.querySelector('#scroller'); return one.scrollHeight - one.scrollTop - one.clientHeight < 2; }"
+    await page.page.wait_for_function(AT_BOTTOM)
 
 
 # --- for everybody ----------------------------------------------------------------------------------------------------

@@ -113,7 +113,7 @@ function dayLine(text) {
   return line;
 }
 
-/** Make these the children, moving none that is in its place: a player that is moved stops. */
+/** Make these the children, moving none that is in its place: what is moved loses the focus. */
 function arrange(parent, wanted) {
   const stays = new Set(wanted);
   for (const child of [...parent.children]) if (!stays.has(child)) child.remove();
