@@ -64,18 +64,18 @@ def _spans(message: Message) -> Iterator[tuple[int, int, str]]:
     """Where an address begins and ends in the text (in characters), and the address."""
     text = message.text or message.caption or ""
     entities = message.parse_entities() if message.text else message.parse_caption_entities()
-    seen = False
+    taken: list[tuple[int, int]] = []
     for entity, words in entities.items():
         begin = len(text.encode("utf-16-le")[: entity.offset * 2].decode("utf-16-le"))
-        if entity.type == MessageEntity.TEXT_LINK and entity.url:
-            yield begin, begin + len(words), entity.url
-        elif entity.type == MessageEntity.URL and (address := _completed(words)):
-            seen = True
+        address = entity.url if entity.type == MessageEntity.TEXT_LINK else _completed(words) if entity.type == MessageEntity.URL else None
+        if address:
+            taken.append((begin, begin + len(words)))
             yield begin, begin + len(words), address
-    if not seen:  # what no entity marks
-        for match in _ADDRESS.finditer(text):
-            address = match[0].rstrip(_TRAILING)
-            yield match.start(), match.start() + len(address), address
+    for match in _ADDRESS.finditer(text):  # what no entity marks: Telegram marks a hundred at most
+        address = match[0].rstrip(_TRAILING)
+        end = match.start() + len(address)
+        if not any(match.start() < until and begin < end for begin, until in taken):
+            yield match.start(), end, address
 
 
 def _completed(words: str) -> str | None:

@@ -8,32 +8,30 @@ import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
 from telegram import Message, Update
 from telegram.error import InvalidToken, NetworkError, TelegramError
-from telegram.ext import Application, ApplicationBuilder, CallbackContext, TypeHandler, Updater
-from telegram.request import HTTPXRequest
+from telegram.ext import CallbackContext, TypeHandler
 
 from bot.addresses import finds_in
 from bot.attendant import Attendant
 from bot.buttons import Buttons
 from bot.commands import KNOWN, OWNER_PREFIX, Commands, command_in, menus
+from bot.connection import POLL, ChatOptions, make_application, make_bot
 from bot.delivery import Courier, DeliveryPolicy, Links, Thumbnails
 from bot.forget import KIND as FORGET
 from bot.forget import ForgetPage
 from bot.history import KIND as HISTORY
 from bot.history import HistoryPages
 from bot.identity import Gate, TurnedAway, Visit, person_of, place_of
-from bot.inbox import Inbox, InboxProcessor, PollingBot
+from bot.inbox import Inbox, InboxProcessor
 from bot.keys import Key
 from bot.languages import for_language
 from bot.messages import Messages
 from bot.outbox import ChatGone, Lost, MessageGone, NotAccepted, NotReached, Outbox
-from bot.pacing import Pace, Pacing
-from bot.posts import FETCH_LIMIT, PostKeeper
+from bot.posts import PostKeeper
 from bot.settings import KIND as SETTINGS
 from bot.settings import SettingsPage
 from bot.status import KIND as STATUS
@@ -49,21 +47,9 @@ from service.ports import Clock, Database, JobEvents, Media
 from service.posts import Posts
 
 log = logging.getLogger("magpie.bot")
-TELEGRAM = "https://api.telegram.org"
 ALLOWED_UPDATES = ("message", "callback_query")
-POLL = timedelta(seconds=50)
-CALLS_AT_ONCE = 64
-TELEGRAMS_PACE = Pace()
-OWN_PACE = Pace(
-    overall_size=10_000,
-    chat_burst=1_000,
-    chat_interval=0.001,
-    group_size=10_000,
-    group_burst=1_000,
-    progress_gap=0.5,
-    group_progress_gap=0.5,
-)
-"""For a server of our own, which has no limits: only what a person can follow."""
+STOP_WITHIN = 10.0
+"""Seconds that handlers are given to end; what they did not finish is in the inbox."""
 PAUSES = (1.0, 2.0, 5.0, 15.0, 60.0)
 """Seconds between tries to reach Telegram at the start; the last one repeats."""
 
@@ -75,27 +61,6 @@ class ChatState(StrEnum):
     RUNNING = "running"
     REFUSED = "refused"
     """Telegram does not know the token."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChatOptions:
-    """How the bot is reached and what it may send. Sizes in bytes."""
-
-    token: str
-    api_url: str | None = None
-    """Without `/bot`; None is Telegram's own."""
-    webhook_url: str | None = None
-    """Where Telegram sends updates to; None polls."""
-    webhook_secret: str = ""
-    upload_limit: int = 50 * 10**6
-    fetch_limit: int = FETCH_LIMIT
-    vault_chat: int | None = None
-    link_life: timedelta = timedelta(hours=24)
-    is_paced: bool = True
-
-    @property
-    def bot_id(self) -> int:
-        return int(self.token.partition(":")[0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,11 +92,11 @@ class TelegramChat:
         self.name: str | None = None
         """The bot's user name, once Telegram has told it."""
         self._inbox = Inbox(database=parts.database, clock=parts.clock, bot_id=options.bot_id)
-        self._bot = _bot(options, self._inbox)
+        self._bot = make_bot(options, self._inbox)
         self._outbox = Outbox(self._bot)
         self._gate = Gate(parts.members)
         self._processor = InboxProcessor(self._inbox)
-        self._application = _application(self._bot, self._inbox, self._processor)
+        self._application = make_application(self._bot, self._inbox, self._processor)
         self._processor.application = self._application
         self._application.add_handler(TypeHandler(Update, self._on_update))
         self._application.add_error_handler(self._on_error)
@@ -274,11 +239,13 @@ class TelegramChat:
             if updater is not None and updater.running:
                 await updater.stop()
         await self._attendant.stop()
-        with suppress(TelegramError):
+        self._processor.stop()
+        with suppress(TelegramError, TimeoutError):
             if self._application.running:
-                await self._application.stop()
+                async with asyncio.timeout(STOP_WITHIN):
+                    await self._application.stop()
         await self._inbox.flush()
-        with suppress(TelegramError):
+        with suppress(TelegramError, RuntimeError):
             await self._application.shutdown()
 
     # --- updates --------------------------------------------------------------------------------------------------------
@@ -394,32 +361,6 @@ class TelegramChat:
             texts = for_language(user.language_code if user else None)
             with suppress(ChatGone, MessageGone, NotAccepted, Lost, NotReached):
                 await self._outbox.say(place_of(message), texts.went_wrong.format(id=number))
-
-
-def _bot(options: ChatOptions, inbox: Inbox) -> PollingBot:
-    base = (options.api_url or TELEGRAM).rstrip("/")
-    bot = PollingBot(
-        options.token,
-        base_url=f"{base}/bot",
-        base_file_url=f"{base}/file/bot",
-        request=HTTPXRequest(
-            connection_pool_size=CALLS_AT_ONCE,
-            read_timeout=30,
-            write_timeout=30,
-            connect_timeout=10,
-            pool_timeout=120,
-            media_write_timeout=120,
-        ),
-        get_updates_request=HTTPXRequest(connection_pool_size=2, read_timeout=POLL.total_seconds() + 15, connect_timeout=10),
-        rate_limiter=Pacing(TELEGRAMS_PACE if options.is_paced else OWN_PACE),
-    )
-    bot.commit_to(inbox)
-    return bot
-
-
-def _application(bot: PollingBot, inbox: Inbox, processor: InboxProcessor) -> Application[Any, Any, Any, Any, Any, Any]:
-    builder = ApplicationBuilder().updater(Updater(bot, inbox)).concurrent_updates(processor).job_queue(None)
-    return builder.build()
 
 
 def _poll_failed(error: TelegramError) -> None:

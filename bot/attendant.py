@@ -44,11 +44,13 @@ class _Watch:
 
     task: asyncio.Task[None] | None = None
     news: asyncio.Event = field(default_factory=asyncio.Event)
+    newest: Job | None = None
+    """As last heard of: a running job's row follows a little later."""
     shown: View | None = None
     delivering: asyncio.Task[None] | None = None
     menu: str = ""
     is_unseen: bool = False
-    """Our message was deleted: nobody wants to see it move."""
+    """Our message was deleted, or the bot was blocked: nobody sees it move."""
 
 
 class Attendant:
@@ -128,6 +130,7 @@ class Attendant:
                     return
         except ChatGone:
             log.info("the chat is gone, its card is left")
+            await self._leave(card_id)
         except Exception:
             # The outermost loop of a card: a bug in one must not leave its asker without a word.
             log.exception("a card failed unexpectedly")
@@ -143,6 +146,12 @@ class Attendant:
                 del self._followed[job_id]
         if watch is not None and watch.news.is_set() and not self._stopping:  # pressed while it was ending
             self.attend(card_id, menu=watch.menu)
+
+    async def _leave(self, card_id: str) -> None:
+        """What is not ordered yet will not be: nothing is tried again at each start. A job that is ordered goes on."""
+        card = await self._cards.get(card_id)
+        if card is not None and card.state in {CardState.LOOKING, CardState.OFFERED}:
+            await self._cards.ended(card, CardState.DISMISSED)
 
     async def _say_that_it_failed(self, card_id: str, watch: _Watch) -> None:
         card = await self._cards.get(card_id)
@@ -168,14 +177,23 @@ class Attendant:
                 case CardState.ORDERED:
                     await self._follow(card, member, watch)
                 case _:
-                    if not self._is_file(card):
+                    if not await self._is_file(card):
                         await self._show(card, member, watch)
                     return
 
-    def _is_file(self, card: Card) -> bool:
-        """A card that became its file keeps its looks."""
-        told = card.description
-        return card.state is CardState.DELIVERED and (told is None or told.kind is DescriptionKind.MEDIUM)
+    async def _is_file(self, card: Card) -> bool:
+        """A card that became its file keeps its looks. One from the history has no description, and needs no message."""
+        if card.state is not CardState.DELIVERED:
+            return False
+        if card.description is not None:
+            return card.description.kind is DescriptionKind.MEDIUM
+        return card.message_id is None or not await self._is_album(card)
+
+    async def _is_album(self, card: Card) -> bool:
+        if card.job_id is None:
+            return False
+        async with self._database.read() as transaction:
+            return len(await transaction.media_files.of_job(card.job_id)) > 1
 
     async def _look(self, card: Card, member: Member) -> None:
         try:
@@ -210,7 +228,10 @@ class Attendant:
 
     def _job_changed(self, job: Job) -> None:
         for card_id in self._followed.get(job.parent_id or job.id, ()):
-            self._watches[card_id].news.set()
+            watch = self._watches[card_id]
+            if job.parent_id is None and (watch.newest is None or watch.newest.id != job.id or job.seq > watch.newest.seq):
+                watch.newest = job
+            watch.news.set()
 
     async def _follow(self, card: Card, member: Member, watch: _Watch) -> None:
         if card.job_id is None:  # the job was deleted
@@ -231,7 +252,7 @@ class Attendant:
                 await self._close(card, job)
                 return
             if not is_first or not await self._news_within(watch, FIRST_SIGHT):
-                card = await self._show(card, member, watch, job=job, lane=Lane.TEXT if is_first else Lane.PROGRESS)
+                card = await self._show_progress(card, member, watch, job, lane=Lane.TEXT if is_first else Lane.PROGRESS)
                 is_first = False
                 await asyncio.sleep(MIN_GAP)
                 await self._news_within(watch, LOOK_AGAIN)
@@ -239,6 +260,16 @@ class Attendant:
             if present is None or present.state is not CardState.ORDERED:
                 return
             card = present
+
+    async def _show_progress(self, card: Card, member: Member, watch: _Watch, job: Job, lane: Lane) -> Card:
+        """As far as it was heard of. Whoever blocks the bot meanwhile sees nothing move; whether the file arrives is asked at its end."""
+        heard = watch.newest
+        newest = heard if heard is not None and heard.id == job.id and heard.seq > job.seq else job
+        try:
+            return await self._show(card, member, watch, job=newest, lane=lane)
+        except ChatGone:
+            watch.is_unseen = True
+            return card
 
     async def _news_within(self, watch: _Watch, seconds: float) -> bool:
         try:
@@ -255,7 +286,7 @@ class Attendant:
         elif job.status is JobStatus.FAILED:
             await self._cards.ended(card, CardState.FAILED, job.error_code)
         else:
-            states = await self._deliveries.of_card(card.id)
+            states = [one for one in await self._deliveries.of_card(card.id) if job.is_list or one.job_id == job.id]
             failed = next((one for one in states if one.state is DeliveryState.FAILED), None)
             unsure = next((one for one in states if one.state is DeliveryState.UNSURE), None)
             if unsure is not None:
@@ -280,24 +311,15 @@ class Attendant:
 
     async def _bring_all(self, card: Card, member: Member, watch: _Watch, job: Job) -> None:
         texts = texts_for(member)
-        for delivery in await self._due(card, job):
+        for delivery in await self._deliveries.ready(card):
             parcel = await self._deliveries.parcel(delivery.id) if delivery.id is not None else None
             if parcel is None:
                 continue
             if not job.is_list and parcel.files and await self._courier.needs_upload(parcel):
-                await self._show(card, member, watch, job=job)
+                with suppress(ChatGone):  # the courier finds out for itself, and ends the delivery
+                    await self._show(card, member, watch, job=job)
                 await self._outbox.action(card.place, "upload_document")
             await self._courier.bring(delivery, texts)
-
-    async def _due(self, card: Card, job: Job) -> list[Delivery]:
-        """In the list's order."""
-        if not job.is_list:
-            return [one for one in await self._deliveries.due(job.id) if one.card_id == card.id]
-        found = []
-        for child in await self._children(job):
-            if child.status is JobStatus.COMPLETED:
-                found += [one for one in await self._deliveries.due(child.id) if one.card_id == card.id]
-        return found
 
     async def _children(self, job: Job) -> list[Job]:
         async with self._database.read() as transaction:

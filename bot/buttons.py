@@ -178,6 +178,8 @@ class Buttons:
             except JobNotFound:
                 raise CardGone from None
             if job.status is JobStatus.COMPLETED and not job.is_list:
+                if card.error_code == "file_gone":
+                    return await self._choose(card, visit, job.selection)
                 return await self._send(card, visit, "")
         await self._cards.again(card)
         self._attendant.attend(card.id)

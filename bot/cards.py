@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from telegram import InlineKeyboardButton, InlineKeyboardMarkup
 
@@ -11,7 +11,7 @@ from bot.keys import Key, Verb, button, keyboard, rows
 from bot.problems import Remedy, remedy_for
 from bot.texts import Texts
 from service.chat import Card, CardState, Preferences
-from service.choices import default_of, lower_than
+from service.choices import default_of, lower_than, part_of
 from service.descriptions import Choice, Description, DescriptionKind
 from service.media_url import MediaUrl
 from service.model import Job, JobStatus, Phase, Progress
@@ -83,8 +83,8 @@ def file_keyboard(card: Card, texts: Texts) -> InlineKeyboardMarkup | None:
 
 
 def _offer(card: Card, now: Situation) -> View:
-    told = card.description
-    assert told is not None
+    assert card.description is not None
+    told = part_of(card.description, card.clip)
     head = _head(card, now)
     if now.menu == Verb.SUBTITLES:
         buttons = [_do(card, Verb.LANGUAGE, language, str(n)) for n, language in enumerate(told.languages[:24])]
@@ -105,7 +105,7 @@ def _what_next(card: Card, told: Description, now: Situation) -> str:
     if told.kind is DescriptionKind.PICTURES:
         return now.texts.starts_soon.format(choice=now.texts.pictures_get)
     choice = next((one for one in told.choices if one.selection == default), Choice(selection=default))
-    return now.texts.starts_soon.format(choice=wording.escaped(_label(_part_of(choice, card, told))))
+    return now.texts.starts_soon.format(choice=wording.escaped(_label(choice)))
 
 
 def _choices(card: Card, told: Description, now: Situation) -> list[list[InlineKeyboardButton]]:
@@ -115,7 +115,7 @@ def _choices(card: Card, told: Description, now: Situation) -> list[list[InlineK
 
     def pick(number: int, choice: Choice) -> InlineKeyboardButton:
         mark = "✓ " if choice.selection.key in now.had else ""
-        return _do(card, Verb.PICK, mark + _label(_part_of(choice, card, told)), str(number))
+        return _do(card, Verb.PICK, mark + _label(choice), str(number))
 
     return [*rows([pick(n, one) for n, one in videos], 2), *rows([pick(n, one) for n, one in sounds], 2)]
 
@@ -127,14 +127,6 @@ def _extras(card: Card, told: Description, now: Situation) -> list[InlineKeyboar
     if card.starts_at is not None:
         extras.append(_do(card, Verb.WAIT, now.texts.wait))
     return extras
-
-
-def _part_of(choice: Choice, card: Card, told: Description) -> Choice:
-    """With the size that a clip has, about."""
-    if card.clip is None or choice.size is None or not told.duration:
-        return choice
-    share = min(1.0, card.clip.duration / told.duration)
-    return replace(choice, size=round(choice.size * share), is_estimate=True)
 
 
 def _label(choice: Choice) -> str:

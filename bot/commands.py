@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from telegram import BotCommand, Message
+from telegram import BotCommand, Message, MessageEntity
 
 from bot.addresses import finds_in
 from bot.identity import Visit
@@ -16,6 +16,7 @@ from service.chat import Place
 from service.errors import NotInvited
 
 OWNER_PREFIX = "own_"
+KNOWN = frozenset({"start", "help", "privacy", "dl", "status", "cancel", "history", "settings", "forget"})
 
 
 class Commands:
@@ -56,6 +57,18 @@ class Commands:
             await self._outbox.say(place, texts.owner_link_used)
             return
         await self._outbox.say(place, texts.you_own_it)
+
+
+def command_in(message: Message, bot_name: str | None) -> tuple[str | None, str]:
+    """The command, and what stands behind it. None for no command, an empty one for another bot's."""
+    first = message.entities[0] if message.entities else None
+    if first is None or first.type != MessageEntity.BOT_COMMAND or first.offset != 0 or message.forward_origin is not None:
+        return None, ""
+    assert message.text is not None
+    name, _, target = message.text[1 : first.length].partition("@")
+    if target and bot_name is not None and target.lower() != bot_name.lower():
+        return "", ""
+    return name.lower(), message.text[first.length :].strip()
 
 
 def menu(texts: Texts) -> list[BotCommand]:

@@ -23,7 +23,7 @@ from telegram import InlineKeyboardButton, InlineKeyboardMarkup, Message
 from bot import wording
 from bot.cards import caption_of, file_keyboard
 from bot.outbox import UPLOAD_TIMEOUTS, ChatGone, Lost, MessageGone, NotAccepted, NotReached, Outbox, reply_parameters
-from bot.shapes import Attachment, Shape, album_item, copy_in, input_media, send_call, shape_of
+from bot.shapes import Attachment, Shape, album_item, copy_in, how_many_together, input_media, send_call, shape_of
 from bot.texts import Texts
 from service.chat import Delivery, DeliveryState, Place, TelegramCopy
 from service.deliveries import Deliveries, Parcel
@@ -34,7 +34,8 @@ from service.selection import MediaType
 log = logging.getLogger("magpie.delivery")
 QUIET_FOR = timedelta(seconds=30)
 """A job that took longer ends with a message that notifies."""
-ALBUM = 10
+PATIENCE = 30.0
+"""Seconds that a chat waits for the upload of another chat, rather than uploading the same file itself."""
 PAUSES = (1.0, 5.0, 15.0, 60.0, 300.0)
 """Seconds between tries while Telegram cannot be reached; the last one repeats."""
 
@@ -54,7 +55,8 @@ class DeliveryPolicy:
     upload_limit: int
     link_life: timedelta
     vault_chat: int | None = None
-    uploads_at_once: int = 4
+    uploads_at_once: int = 32
+    """Many: an upload for a chat that Telegram asked to wait holds its place meanwhile."""
 
 
 class Courier:
@@ -74,29 +76,37 @@ class Courier:
         self._deliveries, self._outbox, self._media, self._thumbnails = deliveries, outbox, media, thumbnails
         self._links, self._policy, self._bot_id = links, policy, bot_id
         self._places = asyncio.Semaphore(policy.uploads_at_once)
+        self._chats: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
         self._being_uploaded: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
     async def needs_upload(self, parcel: Parcel) -> bool:
         """Whether it takes a while."""
-        first = parcel.files[0]
-        return first.media.size <= self._policy.upload_limit and await self._deliveries.copy_of(first, self._bot_id) is None
+        first, vault = parcel.files[0], self._policy.vault_chat
+        if first.media.size > self._policy.upload_limit or await self._deliveries.copy_of(first, self._bot_id) is not None:
+            return False
+        return vault is None or await self._deliveries.in_vault(first, vault) is None
 
     async def bring(self, delivery: Delivery, texts: Texts) -> DeliveryState:
         """Until it has arrived, cannot, or nobody knows; while Telegram is out of reach it is tried again and again."""
         assert delivery.id is not None
-        tries = 0
+        tries, is_anew = 0, False
         while True:
             parcel = await self._deliveries.parcel(delivery.id)
             if parcel is None:
                 return DeliveryState.DELIVERED
+            chat = self._chats.setdefault(parcel.card.place.chat_id, asyncio.Lock())
             try:
-                return await self._bring(parcel, texts)
+                async with chat:  # one at a time: a chat that has to wait takes no more than one place
+                    return await self._bring(parcel, texts)
             except (NotReached, Lost) as broken:
                 log.warning("Telegram does not answer, the delivery is tried again", extra={"cause": type(broken).__name__})
             except ChatGone:
                 return await self._gives_up(parcel, "chat_gone")
             except NotAccepted:
-                return await self._gives_up(parcel, "not_accepted")
+                if is_anew or not await self._forgot_copies(parcel):
+                    return await self._gives_up(parcel, "not_accepted")
+                is_anew = True
+                continue
             except FileNotFoundError:
                 return await self._gives_up(parcel, "file_gone")
             await asyncio.sleep(PAUSES[min(tries, len(PAUSES) - 1)])
@@ -120,6 +130,15 @@ class Courier:
                 log.info("the card is gone, the file is sent as a message")
         return await self._send(parcel, texts)
 
+    async def _forgot_copies(self, parcel: Parcel) -> bool:
+        """What Telegram calls these files may hold no longer: they are uploaded anew. False where nothing of theirs was known."""
+        known = [file for file in parcel.files if await self._deliveries.copy_of(file, self._bot_id) is not None]
+        for file in known:
+            await self._deliveries.forget_copy(file, self._bot_id)
+        if known:
+            log.info("Telegram refuses what it had taken before, it is uploaded anew")
+        return bool(known)
+
     async def _gives_up(self, parcel: Parcel, code: str) -> DeliveryState:
         return (await self._deliveries.failed(parcel.delivery, code)).state
 
@@ -132,10 +151,10 @@ class Courier:
         async with self._attached(file) as attachment:
             media = input_media(attachment, self._caption(parcel))
             done = await self._outbox.turn_into(card.place, card.message_id, media, file_keyboard(card, texts))
-        copies = self._copies(file, done)
-        if not self._took_long(parcel.job) or (not copies and attachment.copy is None):
-            return (await self._deliveries.arrived(parcel.delivery, *copies)).state
-        await self._deliveries.announcing(parcel.delivery, *copies)
+            copies = self._new_copies([attachment], [done])  # written down before the next in line looks whether there is one
+            if not self._took_long(parcel.job) or (not copies and attachment.copy is None):
+                return (await self._deliveries.arrived(parcel.delivery, *copies)).state
+            await self._deliveries.announcing(parcel.delivery, *copies)
         copy = copies[0] if copies else attachment.copy
         assert copy is not None
         await self._announce(parcel, replace(attachment, copy=copy, upload=None), texts)
@@ -161,10 +180,10 @@ class Courier:
         try:
             async with self._attached(file) as attachment:
                 message = await self._outbox.send(self._call(attachment, parcel, file_keyboard(parcel.card, texts), quietly=quietly))
+                return (await self._deliveries.arrived(begun, *self._new_copies([attachment], [message]))).state
         except (NotReached, NotAccepted, ChatGone, FileNotFoundError):
             await self._deliveries.was_refused(begun)
             raise
-        return (await self._deliveries.arrived(begun, *self._copies(file, message))).state
 
     def _call(self, attachment: Attachment, parcel: Parcel, keyboard: InlineKeyboardMarkup | None, *, quietly: bool) -> Any:
         card = parcel.card
@@ -182,15 +201,14 @@ class Courier:
     # --- albums -------------------------------------------------------------------------------------------------------
 
     async def _bring_album(self, parcel: Parcel) -> DeliveryState:
-        """Ten at a time; what has arrived is not sent again."""
+        """As few messages as Telegram allows; what has arrived is not sent again."""
         delivery, files = parcel.delivery, list(parcel.files)
         while delivery.parts < len(files):
             begun = await self._deliveries.begin(delivery)
             if begun is None:
                 return DeliveryState.UNSURE
-            part = files[delivery.parts : delivery.parts + ALBUM]
-            if len(files) - delivery.parts - len(part) == 1:  # an album has at least two
-                part = part[:-1]
+            rest = files[delivery.parts :]
+            part = rest[: how_many_together([await self._shape(file) for file in rest])]
             try:
                 copies = await self._send_part(parcel, part, is_first=delivery.parts == 0)
             except (NotReached, NotAccepted, ChatGone, FileNotFoundError):
@@ -202,6 +220,10 @@ class Courier:
     async def _send_part(self, parcel: Parcel, part: Sequence[JobFile], *, is_first: bool) -> list[TelegramCopy]:
         card = parcel.card
         caption = self._caption(parcel) if is_first else None
+        if len(part) == 1:
+            async with self._attached(part[0]) as attachment:
+                call = send_call(attachment, card.place, caption=caption, keyboard=None, reply_to=card.request_id, quietly=not is_first)
+                return self._new_copies([attachment], [await self._outbox.send(call)])
         async with self._all_attached(part) as attachments:
             items = [album_item(one, caption if number == 0 else None) for number, one in enumerate(attachments)]
             sent = await self._outbox.send(
@@ -214,7 +236,13 @@ class Courier:
                     **UPLOAD_TIMEOUTS,
                 )
             )
-        return [copy for file, message in zip(part, sent, strict=False) for copy in self._copies(file, message)]
+            copies = self._new_copies(attachments, sent)
+            await self._deliveries.remember(*copies)
+        return copies
+
+    async def _shape(self, file: JobFile) -> Shape:
+        copy = await self._deliveries.copy_of(file, self._bot_id)
+        return Shape.of_copy(file, copy) if copy is not None else shape_of(file)
 
     # --- links --------------------------------------------------------------------------------------------------------
 
@@ -262,6 +290,16 @@ class Courier:
             await self._deliveries.remember(replace(one, vault_chat_id=vault, vault_message_id=message_id))
         return found[0] if found else None
 
+    async def _all_known(self, files: Sequence[JobFile]) -> list[Attachment]:
+        """As Telegram has them; nothing where one of them is not known."""
+        found = []
+        for file in files:
+            copy = await self._known(file)
+            if copy is None:
+                return []
+            found.append(Attachment(shape=Shape.of_copy(file, copy), file=file, copy=copy))
+        return found
+
     @asynccontextmanager
     async def _attached(self, file: JobFile) -> AsyncIterator[Attachment]:
         async with self._all_attached([file]) as attachments:
@@ -270,17 +308,13 @@ class Courier:
     @asynccontextmanager
     async def _all_attached(self, files: Sequence[JobFile]) -> AsyncIterator[list[Attachment]]:
         """Each as Telegram's own copy where there is one, else open for reading. One upload of a file at a time, few in all."""
-        known = [await self._known(file) for file in files]
-        if all(known):
-            yield [
-                Attachment(shape=Shape.of_copy(file, copy), file=file, copy=copy) for file, copy in zip(files, known, strict=True) if copy
-            ]
+        if known := await self._all_known(files):
+            yield known
             return
         lock = self._being_uploaded.setdefault(files[0].media.id or 0, asyncio.Lock())
         async with lock:
-            again = await self._known(files[0]) if len(files) == 1 else None
-            if again is not None:  # somebody else had it uploaded meanwhile
-                yield [Attachment(shape=Shape.of_copy(files[0], again), file=files[0], copy=again)]
+            if known := await self._all_known(files):  # somebody else had them uploaded meanwhile
+                yield known
                 return
             if len(files) == 1 and self._policy.vault_chat is not None:
                 vaulted = await self._to_vault(files[0], self._policy.vault_chat)
@@ -289,6 +323,20 @@ class Courier:
                     return
             async with self._places, self._open(files) as attachments:
                 yield attachments
+
+    @asynccontextmanager
+    async def _turn(self, lock: asyncio.Lock) -> AsyncIterator[None]:
+        """Wait for whoever uploads the same file, but not for ever: their chat may have to wait for minutes."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await lock.acquire()
+        except TimeoutError:
+            yield
+            return
+        try:
+            yield
+        finally:
+            lock.release()
 
     async def _to_vault(self, file: JobFile, vault: int) -> TelegramCopy | None:
         """Upload it to the vault chat, once for everybody. None when the vault does not take it."""
@@ -340,6 +388,11 @@ class Courier:
             async for piece in self._media.read(file.media.location, 0, file.media.size):
                 await asyncio.to_thread(target.write, piece)
         return spare
+
+    def _new_copies(self, attachments: Sequence[Attachment], sent: Sequence[Message | None]) -> list[TelegramCopy]:
+        """Of what was uploaded: what went out as Telegram's own copy is known already, with its place in the vault."""
+        pairs = zip(attachments, sent, strict=False)
+        return [copy for one, message in pairs if one.copy is None for copy in self._copies(one.file, message)]
 
     def _copies(self, file: JobFile, message: Message | None) -> list[TelegramCopy]:
         copy = copy_in(file, message, self._bot_id) if message is not None else None

@@ -19,6 +19,8 @@ from service.model import HistoryEntry, Outcome
 KIND = "history"
 A_PAGE = 8
 _SIGNS = {Outcome.SUCCESS: "✅", Outcome.PARTIAL: "☑️", Outcome.FAILURE: "⚠️", Outcome.CANCELLED: "✖"}
+_DIGITS = 18
+"""What fits into the database's integers."""
 _MAX_WORDS = 38
 """Bytes of a search that fit into a button's data beside the rest."""
 
@@ -37,7 +39,7 @@ class HistoryPages:
 
     async def pressed(self, query: CallbackQuery, visit: Visit, key: Key) -> str | None:
         """Another page (`history|8||cats`), or an entry to send again (`history|17|send`)."""
-        if not (key.id.isascii() and key.id.isdigit()):
+        if not (key.id.isascii() and key.id.isdigit() and len(key.id) <= _DIGITS):
             raise CardGone
         if key.verb == "send":
             return await self._send(visit, int(key.id))

@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Sequence
+from contextlib import suppress
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -78,8 +79,14 @@ class Inbox(asyncio.Queue[object]):
         while self._done:
             await asyncio.sleep(GATHER)
             ids, self._done = self._done, []
-            async with self._database.write() as transaction:
-                await transaction.updates.done(self._bot_id, ids)
+            try:
+                async with self._database.write() as transaction:
+                    await transaction.updates.done(self._bot_id, ids)
+            except Exception:
+                # The task's outermost loop. They are written with the next ones; after a restart they would be handled again.
+                log.exception("what is done could not be written down")
+                self._done = ids + self._done
+                return
 
     async def flush(self) -> None:
         """Until all that is done is written."""
@@ -117,6 +124,11 @@ class InboxProcessor(BaseUpdateProcessor):
         self._chats: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
         self._failed: dict[int, BaseException] = {}
         self.application: Application[Any, Any, Any, Any, Any, Any] | None = None
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Try nothing again: what is not done is left to the next start."""
+        self._stopping.set()
 
     def failed(self, update: object, error: BaseException | None) -> None:
         """Called by the error handler."""
@@ -136,7 +148,11 @@ class InboxProcessor(BaseUpdateProcessor):
                 if not _may_be_tried_again(error) or self.application is None:
                     break
                 log.warning("an update's answer did not reach Telegram, it is handled again", extra={"cause": type(error).__name__})
-                await asyncio.sleep(pause)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._stopping.wait()
+                if self._stopping.is_set():
+                    return
                 await self.application.process_update(update)
             self._failed.pop(update.update_id, None)
         self._inbox.done(update.update_id)

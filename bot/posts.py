@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from telegram import Message, MessageOriginChannel
+from telegram.error import BadRequest, InvalidToken
 from telegram.ext import ExtBot
 
 from bot import wording
@@ -102,6 +103,9 @@ class PostKeeper:
             title, size = await self._stored(message, media, visit.member)
         except LimitReached:
             await self._outbox.say(visit.place, visit.texts.failure("limit_reached"), reply_to=message.message_id)
+            return True
+        except (BadRequest, InvalidToken):  # what the library makes of a 400 and of a file's 404
+            await self._outbox.say(visit.place, visit.texts.post_failed, reply_to=message.message_id)
             return True
         finally:
             self._posts.clear(job_id)

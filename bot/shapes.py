@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import IO, Any
@@ -32,6 +32,7 @@ _PHOTOS = frozenset({"jpg", "jpeg", "png", "webp"})
 _PLAYABLE_VIDEO = frozenset({"mp4"})
 _PLAYABLE_AUDIO = frozenset({"mp3", "m4a"})
 _MAX_SIDES, _MAX_RATIO = 10_000, 20
+_ALBUM = 10
 
 
 class Shape(StrEnum):
@@ -54,6 +55,8 @@ class Shape(StrEnum):
         return cls(copy.kind) if copy.kind in set(cls) else shape_of(file)
 
 
+_FAMILIES: dict[Shape, str] = {Shape.PHOTO: "seen", Shape.VIDEO: "seen", Shape.AUDIO: "heard", Shape.DOCUMENT: "kept"}
+"""What may stand together in an album."""
 AlbumItem = InputMediaAudio | InputMediaDocument | InputMediaPhoto | InputMediaVideo
 
 
@@ -136,14 +139,23 @@ def input_media(attachment: Attachment, caption: str | None) -> InputMedia:
 
 
 def album_item(attachment: Attachment, caption: str | None) -> AlbumItem:
-    """One of an album's. Documents do not mix with pictures: a picture that has to go as one makes all of them documents."""
+    """One of an album's."""
     item = input_media(attachment, caption)
     assert isinstance(item, InputMediaAudio | InputMediaDocument | InputMediaPhoto | InputMediaVideo)
     return item
 
 
+def how_many_together(shapes: Sequence[Shape]) -> int:
+    """How many of these, from the first on, make one message: an album of two to ten that go together, else a single one."""
+    family = _FAMILIES.get(shapes[0])
+    if family is None:
+        return 1
+    run = next((number for number, shape in enumerate(shapes) if _FAMILIES.get(shape) != family), len(shapes))
+    return _ALBUM - 1 if run == _ALBUM + 1 else min(run, _ALBUM)
+
+
 def send_call(
-    attachment: Attachment, place: Place, *, caption: str, keyboard: InlineKeyboardMarkup | None, reply_to: int | None, quietly: bool
+    attachment: Attachment, place: Place, *, caption: str | None, keyboard: InlineKeyboardMarkup | None, reply_to: int | None, quietly: bool
 ) -> Callable[[ExtBot[Any]], Awaitable[Message]]:
     """The call that sends it as a message of its own."""
     shared: dict[str, Any] = {

@@ -13,7 +13,7 @@ from bot.outbox import MessageGone, Outbox
 from service.cards import ChatCards
 from service.chat import Card, CardState
 from service.downloads import Downloads
-from service.errors import JobNotFound
+from service.errors import JobNotFound, NotYours
 from service.model import Job, JobStatus
 
 KIND = "status"
@@ -34,14 +34,18 @@ class Status:
         """In answer to a card, that one; the only one there is; else a list to choose from."""
         cards = await self._open(visit)
         answered = message.reply_to_message
-        meant = [card for card in cards if answered is not None and card.message_id == answered.message_id] or cards
+        meant = [card for card in cards if answered is not None and card.message_id == answered.message_id]
+        meant = meant or [card for card in cards if _is_under_way(card)] or cards
         if len(meant) == 1:
             text = visit.texts.stopped if await buttons.stop(meant[0]) else visit.texts.nothing_to_stop
             await self._outbox.say(visit.place, text, reply_to=message.message_id)
             return
         await self.show(message, visit)
 
-    async def stop_all(self, query: CallbackQuery, visit: Visit, buttons: Buttons) -> str:
+    async def stop_all(self, query: CallbackQuery, visit: Visit, key: Key, buttons: Buttons) -> str:
+        """Bound to who was shown the list. Raises `NotYours`."""
+        if key.id != str(visit.member.user.id):
+            raise NotYours
         stopped = [card for card in await self._open(visit) if await buttons.stop(card)]
         said = visit.texts.stop_all_done.format(count=len(stopped))
         if query.message is not None:
@@ -55,7 +59,7 @@ class Status:
         return await self._cards.open_of(visit.member.account.id, visit.place.chat_id if visit.is_group else None)
 
     async def _view(self, visit: Visit) -> View:
-        cards = [card for card in await self._open(visit) if card.state is not CardState.OFFERED or card.starts_at is not None]
+        cards = [card for card in await self._open(visit) if _is_under_way(card)]
         if not cards:
             return View(visit.texts.status_none)
         lines, buttons = [visit.texts.status_title], []
@@ -64,7 +68,7 @@ class Status:
             buttons.append(button(f"✖ {number}", Key("card", card.id, Verb.CANCEL)))
         if len(cards) > SHOWN:
             lines.append(f"… {len(cards)}")
-        every = [button(visit.texts.stop_all, Key(KIND, "all"))] if len(cards) > 1 else []
+        every = [button(visit.texts.stop_all, Key(KIND, str(visit.member.user.id), "all"))] if len(cards) > 1 else []
         return View("\n".join(lines), keyboard(buttons[:5], buttons[5:], every))
 
     async def _line(self, card: Card, visit: Visit) -> str:
@@ -88,3 +92,8 @@ class Status:
             return texts.uploading
         percent = job.progress.percent
         return f"{texts.downloading} {percent:.0f} %" if percent is not None else texts.downloading
+
+
+def _is_under_way(card: Card) -> bool:
+    """Something is to happen without a button."""
+    return card.state is not CardState.OFFERED or card.starts_at is not None

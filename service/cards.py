@@ -11,7 +11,7 @@ from typing import Protocol
 from uuid import UUID
 
 from service.chat import START_DELAY, Card, CardState, Delivery, Member, Place
-from service.choices import default_of, remembered
+from service.choices import default_of, part_of, remembered
 from service.descriptions import Description, DescriptionKind, ListItem
 from service.downloads import Downloads, Order
 from service.errors import AlreadyChosen, CardGone, Conflict, FetchFailed, InvalidInput, JobNotFound, JobNotLive, NotYours
@@ -171,7 +171,7 @@ class ChatCards:
             return await self._save(card, card.failed(wrong.code))
         starts_at = None
         starts = member.preferences.starts_by_itself and not card.asks
-        if starts and default_of(told, member.preferences, self.policy.upload_limit):
+        if starts and default_of(part_of(told, card.clip), member.preferences, self.policy.upload_limit):
             starts_at = self._clock.now() + self.policy.start_delay
         return await self._save(card, card.described(_bounded(told, self.policy.max_items), starts_at))
 
@@ -184,7 +184,7 @@ class ChatCards:
     async def start_default(self, card: Card, member: Member) -> Card:
         """What starts by itself. Raises what `Downloads.submit` raises; `AlreadyChosen` when a button was faster."""
         assert card.description is not None
-        selection = default_of(card.description, member.preferences, self.policy.upload_limit)
+        selection = default_of(part_of(card.description, card.clip), member.preferences, self.policy.upload_limit)
         assert selection is not None
         return (await self._order(card, member, selection, remember=False))[0]
 

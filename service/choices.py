@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from service.chat import Preferences
 from service.descriptions import Choice, Description, DescriptionKind
-from service.selection import MediaType, Selection
+from service.selection import Clip, MediaType, Selection
+
+
+def part_of(told: Description, clip: Clip | None) -> Description:
+    """With the sizes that a clip has, about."""
+    if clip is None or not told.duration:
+        return told
+    share = min(1.0, clip.duration / told.duration)
+    choices = tuple(one if one.size is None else replace(one, size=round(one.size * share), is_estimate=True) for one in told.choices)
+    return replace(told, choices=choices)
 
 
 def default_of(told: Description, preferences: Preferences, limit: int) -> Selection | None:

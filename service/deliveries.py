@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from uuid import UUID
 
 from service.chat import MAX_TRIES, Card, CardState, Delivery, DeliveryState, TelegramCopy
 from service.model import Job, JobFile, JobStatus
@@ -31,9 +30,10 @@ class Deliveries:
         async with self._database.read() as transaction:
             return await transaction.deliveries.open(bot_id)
 
-    async def due(self, job_id: UUID) -> list[Delivery]:
+    async def ready(self, card: Card) -> list[Delivery]:
+        """What could go out now, in the list's order."""
         async with self._database.read() as transaction:
-            return await transaction.deliveries.due(job_id)
+            return await transaction.deliveries.ready(card.id)
 
     async def parcel(self, delivery_id: int) -> Parcel | None:
         """As it is now; None when it is gone, or was dealt with."""
@@ -109,9 +109,10 @@ class Deliveries:
         async with self._database.read() as transaction:
             return await transaction.deliveries.of_card(card_id)
 
-    async def remember(self, copy: TelegramCopy) -> None:
+    async def remember(self, *copies: TelegramCopy) -> None:
         async with self._database.write() as transaction:
-            await transaction.telegram_copies.put(copy)
+            for copy in copies:
+                await transaction.telegram_copies.put(copy)
 
     async def copy_of(self, file: JobFile, bot_id: int) -> TelegramCopy | None:
         """How this bot can send it without an upload."""

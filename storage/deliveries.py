@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from typing import Any
-from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -35,8 +34,10 @@ class SqlDeliveries:
     async def open(self, bot_id: int) -> list[Delivery]:
         return await self._many(self._due().join(cards, cards.c.id == deliveries.c.card_id).where(cards.c.bot_id == bot_id))
 
-    async def due(self, job_id: UUID) -> list[Delivery]:
-        return await self._many(self._due().where(deliveries.c.job_id == job_id))
+    async def ready(self, card_id: str) -> list[Delivery]:
+        return await self._many(
+            self._due().where(deliveries.c.card_id == card_id).order_by(None).order_by(jobs.c.position, deliveries.c.id)
+        )
 
     async def save(self, delivery: Delivery, *, if_state: str) -> bool:
         changed = {

@@ -15,7 +15,8 @@ from urllib.parse import quote
 
 import sqlalchemy as sa
 
-from bot.application import ChatOptions, ChatParts, ChatState, TelegramChat
+from bot.application import ChatParts, ChatState, TelegramChat
+from bot.connection import ChatOptions
 from sandbox.bot_api import TOKEN, BotApi
 from sandbox.bot_api.values import media_object
 from service.accounts import Admission, Members
@@ -200,15 +201,38 @@ class ChatHouse(House):
 
     async def settled(self) -> None:
         """Nothing more is to happen by itself: no open card that moves, no delivery under way, no update waiting."""
+        moving: list[str] = []
 
         async def is_quiet() -> bool:
-            cards, deliveries = tables.cards, tables.deliveries
-            moving = cards.c.state.in_(["looking", "ordered"]) | ((cards.c.state == "offered") & cards.c.starts_at.is_not(None))
-            opens = await self.count(cards, moving), await self.count(tables.telegram_updates, tables.telegram_updates.c.body.is_not(None))
-            under_way = await self.count(deliveries, deliveries.c.state.in_(["sending", "announcing"]))
-            return not any((*opens, under_way, self.api.pending_updates))
+            moving[:] = await self._moving()
+            return not moving
 
-        await self.until(is_quiet, "quiet")
+        try:
+            await self.until(is_quiet, "quiet")
+        except AssertionError:
+            raise AssertionError(f"still moving: {moving}") from None
+
+    async def _moving(self) -> list[str]:
+        cards, deliveries, updates = tables.cards, tables.deliveries, tables.telegram_updates
+        states = cards.c.state.in_(["looking", "ordered"])
+        if self.start_delay < timedelta(seconds=5):  # else nobody waits for it
+            states |= (cards.c.state == "offered") & cards.c.starts_at.is_not(None)
+        queries = [
+            sa.select(cards.c.url, cards.c.state).where(states),
+            sa.select(deliveries.c.id, deliveries.c.state).where(deliveries.c.state.in_(["sending", "announcing"])),
+            sa.select(updates.c.update_id).where(updates.c.body.is_not(None)),
+        ]
+        async with self.database.reader.connect() as connection:
+            rows = [str(row) for query in queries for row in await connection.execute(query)]
+        return [*rows, *map(str, self.api.pending_updates)]
+
+    async def settled_deliveries(self) -> None:
+        """No call that sends a file is under way."""
+
+        async def is_quiet() -> bool:
+            return not await self.count(tables.deliveries, tables.deliveries.c.state.in_(["sending", "announcing"]))
+
+        await self.until(is_quiet, "no file on its way")
 
     def files(self, chat_id: int) -> list[dict[str, Any]]:
         """The bot's messages that hold a file."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -27,9 +28,14 @@ def _new_style_times() -> Iterator[None]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ChatHouse]:
-    admission = Admission(admins=frozenset({ALICE}), open_to_all=True)
-    async with chatting(tmp_path_factory.mktemp("house"), pages=range(1, 30), admission=admission, max_items=200) as house:
+async def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ChatHouse]:
+    """A module that names a `START_DELAY` wants its cards to wait so long. There is one engine in a process: no second house beside it."""
+    settings = {
+        "admission": Admission(admins=frozenset({ALICE}), open_to_all=True),
+        "max_items": 200,
+        "start_delay": getattr(request.module, "START_DELAY", timedelta(seconds=0.4)),
+    }
+    async with chatting(tmp_path_factory.mktemp("house"), pages=range(1, 30), **settings) as house:
         yield house
 
 

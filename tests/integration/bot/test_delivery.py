@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from tests.integration.bot.conftest import Someone
 from tests.support.chat_house import ChatHouse, Picture, jpeg
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+START_DELAY = timedelta(seconds=60)
 
 
 async def ordered(house: ChatHouse, person: User, name: str, selection: str, kind: str) -> dict[str, Any]:
@@ -55,8 +57,7 @@ async def test_the_caption_holds_title_source_and_duration(house: ChatHouse, som
 
 async def test_a_second_person_gets_the_same_file_without_an_upload(house: ChatHouse, someone: Someone) -> None:
     first, second = someone(), someone()
-    await first.says(house.add("shared"))
-    await house.until_sent(first.id, kind="video")
+    await ordered(house, first, "shared", "video:mp4:1080", "video")
     await second.says("https://example.com/shared")
     file = await house.until_sent(second.id, kind="video")
     assert file["video"]["file_id"] == house.files(first.id)[0]["video"]["file_id"]
@@ -68,6 +69,7 @@ async def test_two_who_ask_at_once_share_one_upload(house: ChatHouse, someone: S
     first, second = someone(), someone()
     for person in (first, second):
         await person.says(house.add("at-once"))
+        await person.presses(await house.until_sent(person.id, "Title at-once"), "1080p")
         await house.until_sent(person.id, "Title at-once\nArtist · 3:26\n\n⬇️" if person is first else "The same file is being fetched")
     house.web.gate.set()
     for person in (first, second):
@@ -85,6 +87,7 @@ def pictures(count: int, **more: Any) -> list[Picture]:
 async def albums(house: ChatHouse, person: User, name: str, post: Sequence[Picture]) -> list[list[dict[str, Any]]]:
     """The messages with files, those of one album together."""
     await person.says(house.add_post(name, post))
+    await person.presses(await house.until_sent(person.id, f"Post {name}"), "Album")
     await house.until_sent(person.id, "✅ Done") if len(post) > 1 else await house.until_sent(person.id, kind="photo")
     await house.settled()
     found: dict[str, list[dict[str, Any]]] = {}

@@ -53,7 +53,7 @@ async def test_a_forwarded_message_counts_like_an_own_one(house: ChatHouse, some
 async def test_a_clip_is_cut_and_the_card_says_which(house: ChatHouse, someone: Someone) -> None:
     person = someone()
     await person.says("https://example.com/6 1:20-2:05")
-    await house.until_sent(person.id, "✂️ 1:20 – 2:05")
+    await house.until_sent(person.id, "✂️ 1:20 \u2013 2:05")
     await house.until_sent(person.id, kind="video")
     jobs = [job for job in house.seen if job.url.text.endswith("/6")]
     assert {job.selection.clip.key for job in jobs if job.selection.clip} == {"80000-125000"}
