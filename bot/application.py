@@ -15,7 +15,6 @@ from telegram import Message, Update
 from telegram.error import InvalidToken, NetworkError, TelegramError
 from telegram.ext import CallbackContext, TypeHandler
 
-from bot.addresses import finds_in
 from bot.attendant import Attendant
 from bot.buttons import Buttons
 from bot.commands import KNOWN, OWNER_PREFIX, Commands, command_in, menus
@@ -23,6 +22,7 @@ from bot.connection import POLL, ChatOptions, make_application, make_bot
 from bot.delivery import Courier, DeliveryPolicy, Links, Thumbnails
 from bot.forget import KIND as FORGET
 from bot.forget import ForgetPage
+from bot.greeting import Greeter
 from bot.history import KIND as HISTORY
 from bot.history import HistoryPages
 from bot.identity import Gate, TurnedAway, Visit, person_of, place_of
@@ -92,9 +92,11 @@ class TelegramChat:
         self.name: str | None = None
         """The bot's user name, once Telegram has told it."""
         self._inbox = Inbox(database=parts.database, clock=parts.clock, bot_id=options.bot_id)
-        self._bot = make_bot(options, self._inbox)
+        self._bot = make_bot(options)
         self._outbox = Outbox(self._bot)
         self._gate = Gate(parts.members)
+        self._greeter = Greeter(outbox=self._outbox, admits=self._gate.surely_admits)
+        self._bot.commit_to(self._inbox, self._greeter.greet)
         self._processor = InboxProcessor(self._inbox)
         self._application = make_application(self._bot, self._inbox, self._processor)
         self._processor.application = self._application
@@ -238,6 +240,7 @@ class TelegramChat:
         with suppress(TelegramError):
             if updater is not None and updater.running:
                 await updater.stop()
+        self._greeter.stop()
         await self._attendant.stop()
         self._processor.stop()
         with suppress(TelegramError, TimeoutError):
@@ -253,6 +256,7 @@ class TelegramChat:
     async def take(self, body: dict[str, Any]) -> None:
         """An update that came by webhook: committed when this returns."""
         update = Update.de_json(body, self._bot)
+        self._greeter.greet([update])
         await self._inbox.commit([update])
         await self._inbox.put(update)
 
@@ -275,7 +279,7 @@ class TelegramChat:
             return
         if place_of(message).is_group and not self._is_meant(command, message):
             return  # before the gate: whoever only talks in a group gets no account
-        is_greeted = command is None and await self._greeted(update, message)
+        is_greeted = await self._greeter.was_greeted(update)
         visit = await self._gate.visit(update)
         if isinstance(visit, TurnedAway):
             if visit.line is not None:
@@ -289,14 +293,6 @@ class TelegramChat:
             await self._group_command(command, message, visit)
         else:
             await self._command(command, message, visit)
-
-    async def _greeted(self, update: Update, message: Message) -> bool:
-        """👀 before anything else, where it is sure to be right: somebody who may, in private, with a link."""
-        place = place_of(message)
-        if place.is_group or not self._gate.surely_admits(update, message) or not finds_in(message):
-            return False
-        await self._outbox.react(place, message.message_id)
-        return True
 
     async def _command(self, command: str, message: Message, visit: Visit) -> None:
         assert self._commands is not None

@@ -50,9 +50,9 @@ class ChatOptions:
         return int(self.token.partition(":")[0])
 
 
-def make_bot(options: ChatOptions, inbox: Inbox) -> PollingBot:
+def make_bot(options: ChatOptions) -> PollingBot:
     base = (options.api_url or TELEGRAM).rstrip("/")
-    bot = PollingBot(
+    return PollingBot(
         options.token,
         base_url=f"{base}/bot",
         base_file_url=f"{base}/file/bot",
@@ -67,8 +67,6 @@ def make_bot(options: ChatOptions, inbox: Inbox) -> PollingBot:
         get_updates_request=HTTPXRequest(connection_pool_size=2, read_timeout=POLL.total_seconds() + 15, connect_timeout=10),
         rate_limiter=Pacing(TELEGRAMS_PACE if options.is_paced else OWN_PACE),
     )
-    bot.commit_to(inbox)
-    return bot
 
 
 def make_application(bot: PollingBot, inbox: Inbox, processor: InboxProcessor) -> Application[Any, Any, Any, Any, Any, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 from weakref import WeakValueDictionary
@@ -98,13 +98,19 @@ class PollingBot(ExtBot[Any]):
     """A bot whose polls commit what they bring before it is confirmed."""
 
     _inbox: Inbox | None = None
+    _at_first: Callable[[Sequence[Update]], None] | None = None
 
-    def commit_to(self, inbox: Inbox) -> None:
-        """Before the first poll. (The library lets only private attributes of a bot be set.)"""
-        self._inbox = inbox
+    def commit_to(self, inbox: Inbox, at_first: Callable[[Sequence[Update]], None]) -> None:
+        """Before the first poll. `at_first` hears of the updates before they are written down.
+
+        (The library lets only private attributes of a bot be set.)
+        """
+        self._inbox, self._at_first = inbox, at_first
 
     async def get_updates(self, *args: Any, **kwargs: Any) -> tuple[Update, ...]:
         updates = await super().get_updates(*args, **kwargs)
+        if updates and self._at_first is not None:
+            self._at_first(updates)
         if updates and self._inbox is not None:
             try:
                 await self._inbox.commit(updates)

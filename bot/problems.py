@@ -26,6 +26,7 @@ _REMEDIES = {
     "clip_outside": Remedy.OTHER,
     "too_long": Remedy.OTHER,
     "not_accepted": Remedy.OTHER,
+    "chat_gone": Remedy.SEND,
     "not_delivered": Remedy.SEND,
     "may_be_there": Remedy.SEND,
     "file_gone": Remedy.AGAIN,

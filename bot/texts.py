@@ -317,6 +317,7 @@ ENGLISH = Texts(
         "file_gone": "The file is no longer stored.",
         "not_accepted": "Telegram did not accept the file.",
         "may_be_there": "I was interrupted twice while sending. The file may be there already; if it is not, I can send it again.",
+        "chat_gone": "I may not send files into this chat.",
         "not_delivered": "The file could not be sent to Telegram.",
     },
 )

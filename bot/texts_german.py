@@ -176,6 +176,7 @@ GERMAN = Texts(
         "file_gone": "Die Datei ist nicht mehr gespeichert.",
         "not_accepted": "Telegram hat die Datei nicht angenommen.",
         "may_be_there": "Ich wurde beim Senden zweimal unterbrochen. Vielleicht ist die Datei schon da; wenn nicht, sende ich sie erneut.",
+        "chat_gone": "In diesen Chat darf ich keine Dateien schicken.",
         "not_delivered": "Die Datei konnte nicht an Telegram geschickt werden.",
     },
 )

@@ -54,8 +54,9 @@ def test_killed_before_an_update_was_handled_the_link_is_still_answered(
     alice = telegram.api.user(ALICE)
     telegram.api.hold("setMessageReaction")  # the first thing that the handler does
     alice.says(site.url("n/unhandled.mp4"))
-    eventually(lambda: telegram.api.calls("setMessageReaction"), "the update is taken and confirmed, its handler has begun")
-    assert service.rows("select count(*) as n from telegram_updates where body is not null")[0]["n"] == 1
+    eventually(lambda: telegram.api.calls("setMessageReaction"), "the update is taken")
+    written = "select count(*) as n from telegram_updates where body is not null"
+    eventually(lambda: service.rows(written)[0]["n"] == 1, "it is written down")
     assert service.rows("select count(*) as n from cards")[0]["n"] == 0
     service.kill()
     telegram.api.release()
