@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bot.application import ChatOptions, ChatParts, TelegramChat
+from bot.application import ChatParts, TelegramChat
+from bot.connection import ChatOptions
 from bot.posts import FETCH_LIMIT
 from magpie.config import Config
 from scraper.fetcher import YtDlpFetcher

@@ -38,7 +38,7 @@ def default_of(told: Description, preferences: Preferences, limit: int) -> Selec
     highest = int(wanted.quality) if wanted and wanted.quality.isdigit() else None
     right = [one for one in videos if highest is None or one.height is None or one.height <= highest] or videos[-1:]
     fitting = [one for one in right if one.size is None or one.size <= limit]
-    return (fitting or [smallest(videos)])[0].selection
+    return (fitting or [smallest(right)])[0].selection
 
 
 def smallest(choices: Sequence[Choice]) -> Choice:

@@ -256,19 +256,24 @@ class Downloads:
         Raises `JobNotFound`, `JobNotLive`.
         """
         async with self._database.write() as transaction:
-            job = await transaction.jobs.locked(job_id)
+            known = await transaction.jobs.get(job_id)
+            job = await endings.locked(transaction, known) if known else None
             if job is None:
                 raise JobNotFound
             if not job.status.is_live:
                 raise JobNotLive
             cancelled = job.cancelled(self._clock.now())
             await transaction.jobs.save(cancelled, if_seq=job.seq)
-            children = [child for child in await transaction.jobs.children_of(job_id) if child.status.is_live]
+            children: list[Job] = []
             started: list[Job] = []
-            for child in children:
+            for child_id in [child.id for child in await transaction.jobs.children_of(job_id) if child.status.is_live]:
+                child = await transaction.jobs.locked(child_id)  # its worker reports progress meanwhile: `seq` rises
+                if child is None or not child.status.is_live:
+                    continue
                 ended = child.cancelled(self._clock.now())
-                if await transaction.jobs.save(ended, if_seq=child.seq):
-                    started += [ended, *await endings.end(transaction, ended, [])]
+                await transaction.jobs.save(ended, if_seq=child.seq)
+                children.append(child)
+                started += [ended, *await endings.end(transaction, ended, [])]
             started += await endings.end(transaction, cancelled, [])
         await self._stop_working_on([job, *children])
         for changed in (cancelled, *started):

@@ -18,13 +18,32 @@ async def end(transaction: Transaction, job: Job, files: list[JobFile]) -> list[
     assert job.ended_at is not None
     started = await release_fetch(transaction, job)
     started += await _free_place(transaction, job)
+    if job.parent_id is None:
+        await _leave(transaction, job, files)
+        return started
+    parents = await lists.child_ended(transaction, job)
+    for parent in parents:
+        if not parent.status.is_live:
+            await _leave(transaction, parent, [])
+    return started + parents
+
+
+async def locked(transaction: Transaction, job: Job) -> Job | None:
+    """The job as it is now; nobody else ends it until the transaction does. Its list is locked before it, by everybody:
+    else one who ends the list and one who ends its item would wait for each other.
+    """
     if job.parent_id is not None:
-        return started + await lists.child_ended(transaction, job)
+        await transaction.jobs.locked(job.parent_id)
+    return await transaction.jobs.locked(job.id)
+
+
+async def _leave(transaction: Transaction, job: Job, files: list[JobFile]) -> None:
+    """What a run leaves: an entry in history, and maybe a closed download session."""
+    assert job.ended_at is not None
     await transaction.history.add(await lists.entry_of(transaction, job) if job.is_list else _entry(job, files))
     session = await transaction.download_sessions.get(job.download_session_id)
     if session is not None and session.closes_with_job:
         await transaction.download_sessions.close(session.id, job.ended_at)
-    return started
 
 
 async def release_fetch(transaction: Transaction, job: Job) -> list[Job]:

@@ -33,6 +33,7 @@ class Forgetting:
         async with self._database.write() as transaction:
             media = {file.media.id for file in files if file.media.id is not None}
             await transaction.accounts.remove(account_id)
+            await transaction.media_files.forget_addresses(f"account:{account_id}")
             unused = await transaction.media_files.drop_unused(sorted(media))
         for path in {*unused, *(file.path for file in files)} - kept:
             await self._media.delete(path)

@@ -55,11 +55,7 @@ async def child_ended(transaction: Transaction, child: Job) -> list[Job]:
     moved = parent.moved(Progress(phase=Phase.ITEMS, downloaded=len(over), total=len(children)))
     if len(over) == len(children):
         moved = _ended(moved, children, child.ended_at)
-    if not await transaction.jobs.save(moved, if_seq=parent.seq):
-        return []
-    if not moved.status.is_live:
-        await transaction.history.add(await entry_of(transaction, moved))
-    return [moved]
+    return [moved] if await transaction.jobs.save(moved, if_seq=parent.seq) else []
 
 
 def _ended(parent: Job, children: Sequence[Job], now: datetime) -> Job:

@@ -327,7 +327,7 @@ class Run:
         self._stop_flushing()
         first = shown[0].media
         async with self._row, self._parts.database.write() as transaction:
-            present = await transaction.jobs.get(self.job.id)
+            present = await endings.locked(transaction, self.job)
             is_ours = present is not None and present.status.is_live and present.attempt == self.job.attempt
             if present is not None and is_ours:
                 done = (
@@ -354,7 +354,7 @@ class Run:
     async def _fail(self, code: str, message: str) -> None:
         self._stop_flushing()
         async with self._row, self._parts.database.write() as transaction:
-            present = await transaction.jobs.get(self.job.id)
+            present = await endings.locked(transaction, self.job)
             if present is None or not present.status.is_live or present.attempt != self.job.attempt:
                 return
             failed = self._newest(present).failed(self._parts.clock.now(), code, message)

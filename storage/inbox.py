@@ -39,6 +39,8 @@ class SqlUpdates:
         return {row.update_id for row in added}
 
     async def done(self, bot_id: int, update_ids: Sequence[int]) -> None:
+        if not update_ids:
+            return
         of_bot = telegram_updates.c.bot_id == bot_id
         await self._connection.execute(
             sa.update(telegram_updates).where(of_bot, telegram_updates.c.update_id.in_(update_ids)).values(body=None)

@@ -199,6 +199,15 @@ class ChatHouse(House):
         except TimeoutError:
             raise AssertionError(f"never came: {what}") from None
 
+    async def until_known(self, message: dict[str, Any]) -> None:
+        """The bot has written down that this message is a card: it may be stopped now."""
+
+        async def is_known() -> bool:
+            cards = tables.cards
+            return await self.count(cards, cards.c.chat_id == message["chat"]["id"], cards.c.message_id == message["message_id"]) == 1
+
+        await self.until(is_known, "which message the card is, is written down")
+
     async def settled(self) -> None:
         """Nothing more is to happen by itself: no open card that moves, no delivery under way, no update waiting."""
         moving: list[str] = []
@@ -214,9 +223,9 @@ class ChatHouse(House):
 
     async def _moving(self) -> list[str]:
         cards, deliveries, updates = tables.cards, tables.deliveries, tables.telegram_updates
-        states = cards.c.state.in_(["looking", "ordered"])
+        states: sa.ColumnElement[bool] = cards.c.state.in_(["looking", "ordered"])
         if self.start_delay < timedelta(seconds=5):  # else nobody waits for it
-            states |= (cards.c.state == "offered") & cards.c.starts_at.is_not(None)
+            states = states | (cards.c.state == "offered") & cards.c.starts_at.is_not(None)
         queries = [
             sa.select(cards.c.url, cards.c.state).where(states),
             sa.select(deliveries.c.id, deliveries.c.state).where(deliveries.c.state.in_(["sending", "announcing"])),

@@ -20,10 +20,12 @@ Someone = Callable[..., User]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _new_style_times() -> Iterator[None]:
-    """Without this `RetryAfter` warns from its own constructor."""
+def _quick_and_without_warnings() -> Iterator[None]:
+    """Progress is shown at once. Without the variable `RetryAfter` warns from its own constructor."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PTB_TIMEDELTA", "1")
+        patch.setattr("bot.attendant.FIRST_SIGHT", 0.2)
+        patch.setattr("bot.attendant.MIN_GAP", 0.1)
         yield
 
 

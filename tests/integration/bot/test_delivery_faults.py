@@ -184,7 +184,7 @@ async def test_a_request_that_was_cut_before_telegram_took_it_is_made_again(tmp_
 
 
 async def test_tries_that_surely_did_not_reach_telegram_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.application.OWN_PACE", replace(OWN_PACE, retries=0))
+    monkeypatch.setattr("bot.connection.OWN_PACE", replace(OWN_PACE, retries=0))
     async with chatting(tmp_path) as house:
         house.api.fail_next("sendVideo", 429, "Too Many Requests: retry after 1", times=3, retry_after=1)
         await asked_for_a_list_of_one(house)

@@ -32,24 +32,27 @@ async def kept(house: ChatHouse, person: User) -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "name", "extension"),
+    "sent",
     [
-        ("photo", None, "jpg"),
-        ("video", "film.mp4", "mp4"),
-        ("document", "notes.PDF", "pdf"),
-        ("audio", "song.mp3", "mp3"),
-        ("voice", None, "mp3"),
-        ("animation", "fun.mp4", "mp4"),
-        ("video_note", None, "mp4"),
-        ("document", "../../etc/passwd", "bin"),
+        ("photo", None, "", "jpg"),
+        ("video", "film.mp4", "", "mp4"),
+        ("document", "notes.PDF", "", "pdf"),
+        ("audio", "song.mp3", "", "mp3"),
+        ("audio", None, "audio/mpeg", "mp3"),
+        ("voice", None, "audio/x-unheard-of", "mp3"),
+        ("animation", "fun.mp4", "", "mp4"),
+        ("video_note", None, "", "mp4"),
+        ("document", "../../etc/passwd", "", "bin"),
     ],
+    ids=lambda sent: f"{sent[0]}-{sent[3]}",
 )
 async def test_each_kind_is_kept_and_recorded(
-    house: ChatHouse, someone: Someone, channel: Channel, kind: str, name: str | None, extension: str
+    house: ChatHouse, someone: Someone, channel: Channel, sent: tuple[str, str | None, str, str]
 ) -> None:
-    person = someone()
+    person, (kind, name, mime, extension) = someone(), sent
     content = jpeg(321) if kind == "photo" else f"bytes of {kind} {name}".encode()
-    await person.forwards_post(channel, kind=kind, content=content, name=name, caption="" if kind == "video_note" else "The post")
+    caption = "" if kind == "video_note" else "The post"
+    await person.forwards(await channel.posts(kind=kind, content=content, name=name, mime=mime, caption=caption))
     saved = await house.until_sent(person.id, "Saved")
     await house.settled()
     assert f"From {channel.about['title']}" in saved["text"]

@@ -39,16 +39,12 @@ async def test_while_the_clock_runs_it_still_starts_by_itself(tmp_path: Path) ->
     async with chatting(tmp_path, start_delay=timedelta(seconds=1)) as house:
         await house.api.user(ALICE).says("https://example.com/1")
         card = await house.until_sent(ALICE, "Starts by itself")
-        await house.until(lambda: _is_known(house, card["message_id"]), "which message it is, is written down")
+        await house.until_known(card)
         await house.stop()
         assert house.web.fetched == []
         await house.start()
         file = await house.until_sent(ALICE, kind="video")
         assert file["message_id"] == card["message_id"]
-
-
-async def _is_known(house: ChatHouse, message_id: int) -> bool:
-    return await house.count(tables.cards, tables.cards.c.message_id == message_id) == 1
 
 
 async def test_a_card_that_waits_for_a_choice_goes_on_waiting(tmp_path: Path) -> None:
