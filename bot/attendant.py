@@ -291,8 +291,8 @@ class Attendant:
             unsure = next((one for one in states if one.state is DeliveryState.UNSURE), None)
             if unsure is not None:
                 await self._cards.ended(card, CardState.FAILED, "may_be_there")
-            elif failed is not None and not job.is_list:
-                await self._cards.ended(card, CardState.FAILED, _code_of(failed))
+            elif failed is not None:
+                await self._cards.ended(card, CardState.FAILED, "not_delivered" if job.is_list else _code_of(failed))
             else:
                 await self._cards.ended(card, CardState.DELIVERED)
 

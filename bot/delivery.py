@@ -109,6 +109,9 @@ class Courier:
                 continue
             except FileNotFoundError:
                 return await self._gives_up(parcel, "file_gone")
+            except OSError as broken:  # a full disk, a store that does not answer: [Send again] is offered
+                log.error("a stored file could not be read: %s", type(broken).__name__)  # noqa: TRY400 - the traceback adds nothing
+                return await self._gives_up(parcel, "not_delivered")
             await asyncio.sleep(PAUSES[min(tries, len(PAUSES) - 1)])
             tries += 1
 
@@ -181,7 +184,7 @@ class Courier:
             async with self._attached(file) as attachment:
                 message = await self._outbox.send(self._call(attachment, parcel, file_keyboard(parcel.card, texts), quietly=quietly))
                 return (await self._deliveries.arrived(begun, *self._new_copies([attachment], [message]))).state
-        except (NotReached, NotAccepted, ChatGone, FileNotFoundError):
+        except (NotReached, NotAccepted, ChatGone, OSError):
             await self._deliveries.was_refused(begun)
             raise
 
@@ -211,7 +214,7 @@ class Courier:
             part = rest[: how_many_together([await self._shape(file) for file in rest])]
             try:
                 copies = await self._send_part(parcel, part, is_first=delivery.parts == 0)
-            except (NotReached, NotAccepted, ChatGone, FileNotFoundError):
+            except (NotReached, NotAccepted, ChatGone, OSError):
                 await self._deliveries.was_refused(begun)
                 raise
             delivery = await self._deliveries.arrived(begun, *copies, parts=delivery.parts + len(part))

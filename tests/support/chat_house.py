@@ -36,6 +36,7 @@ from tests.support.fakes import FakeWeb
 from tests.support.house import House, RealIds
 
 ALICE, BOB, STRANGER = 1001, 1002, 1666
+AT_ONCE = timedelta(0)
 _UPLOAD = {"file", "size"}
 """How the sandbox records a file that came with a call."""
 _SMALL_THINGS = frozenset({"thumbnail.jpg", "card.jpg"})

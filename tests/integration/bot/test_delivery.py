@@ -143,4 +143,4 @@ async def test_an_album_from_the_history_leaves_no_card_that_is_never_done(house
     await person.presses(page, "📨 1")
     await house.api.until(lambda: len(house.files(person.id)) == 4)
     await house.settled()
-    assert [message["text"] for message in house.api.sent(person.id) if "Uploading" in message.get("text", "")] == []
+    assert await house.api.until(lambda: not [m for m in house.api.sent(person.id) if "Uploading" in m.get("text", "")])

@@ -13,7 +13,7 @@ import pytest
 from bot.connection import OWN_PACE
 from service.chat import DeliveryState
 from storage import tables
-from tests.support.chat_house import ALICE, BOB, ChatHouse, Picture, chatting, jpeg, labels
+from tests.support.chat_house import ALICE, AT_ONCE, BOB, ChatHouse, Picture, chatting, jpeg, labels
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +41,7 @@ def called(house: ChatHouse, method: str) -> int:
 @pytest.mark.parametrize("after_accepting", [False, True])
 @pytest.mark.parametrize("times", [1, 4])
 async def test_a_cut_connection_never_makes_two_of_a_card(tmp_path: Path, *, after_accepting: bool, times: int) -> None:
-    async with chatting(tmp_path) as house:
+    async with chatting(tmp_path, start_delay=AT_ONCE) as house:
         house.api.cut_next("editMessageMedia", after_accepting=after_accepting, times=times)
         await house.api.user(ALICE).says("https://example.com/1")
         await house.until_sent(ALICE, kind="video")
@@ -52,7 +52,7 @@ async def test_a_cut_connection_never_makes_two_of_a_card(tmp_path: Path, *, aft
 
 @pytest.mark.parametrize(("code", "words"), [(500, "Internal Server Error"), (502, "Bad Gateway"), (504, "Gateway Timeout")])
 async def test_a_failure_on_telegrams_side_is_tried_again(tmp_path: Path, code: int, words: str) -> None:
-    async with chatting(tmp_path) as house:
+    async with chatting(tmp_path, start_delay=AT_ONCE) as house:
         house.api.fail_next("editMessageMedia", code, words, times=2)
         await house.api.user(ALICE).says("https://example.com/1")
         await house.until_sent(ALICE, kind="video")
@@ -60,7 +60,7 @@ async def test_a_failure_on_telegrams_side_is_tried_again(tmp_path: Path, code: 
 
 
 async def test_who_is_asked_to_wait_waits_and_sends_it_once(tmp_path: Path) -> None:
-    async with chatting(tmp_path) as house:
+    async with chatting(tmp_path, start_delay=AT_ONCE) as house:
         house.api.fail_next("editMessageMedia", 429, "Too Many Requests: retry after 1", retry_after=1)
         await house.api.user(ALICE).says("https://example.com/1")
         await house.until_sent(ALICE, kind="video")
@@ -70,7 +70,7 @@ async def test_who_is_asked_to_wait_waits_and_sends_it_once(tmp_path: Path) -> N
 
 
 async def test_while_telegram_is_out_of_reach_everything_waits_and_then_goes_on(tmp_path: Path) -> None:
-    async with chatting(tmp_path, start_delay=timedelta(0)) as house:
+    async with chatting(tmp_path, start_delay=AT_ONCE) as house:
         house.web.gate = asyncio.Event()
         await house.api.user(ALICE).says("https://example.com/1")
         card = await house.until_sent(ALICE, "Downloading")
@@ -90,7 +90,7 @@ async def _is_true(house: ChatHouse, table: Any, condition: Any) -> bool:
 
 
 async def test_a_first_card_without_an_answer_is_shown_again_and_the_file_comes_once(tmp_path: Path) -> None:
-    async with chatting(tmp_path) as house:
+    async with chatting(tmp_path, start_delay=AT_ONCE) as house:
         house.api.cut_next("sendMessage", after_accepting=True)
         await house.api.user(ALICE).says("https://example.com/1")
         await house.until_sent(ALICE, kind="video")
@@ -99,7 +99,7 @@ async def test_a_first_card_without_an_answer_is_shown_again_and_the_file_comes_
 
 
 async def test_what_telegram_refuses_is_said_with_one_action_and_not_tried_again(tmp_path: Path) -> None:
-    async with chatting(tmp_path) as house:
+    async with chatting(tmp_path, start_delay=AT_ONCE) as house:
         house.api.fail_next("editMessageMedia", 400, "Bad Request: VIDEO_CONTENT_TYPE_INVALID", times=9)
         await house.api.user(ALICE).says("https://example.com/1")
         told = await house.until_sent(ALICE, "did not accept")
@@ -109,7 +109,7 @@ async def test_what_telegram_refuses_is_said_with_one_action_and_not_tried_again
 
 
 async def test_what_is_too_large_after_all_is_not_tried_again(tmp_path: Path) -> None:
-    async with chatting(tmp_path, api={"max_upload": 3000}) as house:
+    async with chatting(tmp_path, start_delay=AT_ONCE, api={"max_upload": 3000}) as house:
         await house.api.user(ALICE).says("https://example.com/1")
         assert await house.until_sent(ALICE, "did not accept the file")
         assert called(house, "editMessageMedia") == 1
@@ -119,7 +119,7 @@ async def test_what_is_too_large_after_all_is_not_tried_again(tmp_path: Path) ->
 
 
 async def test_a_refused_file_id_is_forgotten_and_the_file_uploaded_anew(tmp_path: Path) -> None:
-    async with chatting(tmp_path) as house:
+    async with chatting(tmp_path, start_delay=AT_ONCE) as house:
         await house.api.user(ALICE).says("https://example.com/1")
         await house.until_sent(ALICE, kind="video")
         await house.settled()
@@ -135,7 +135,7 @@ async def test_a_refused_file_id_is_forgotten_and_the_file_uploaded_anew(tmp_pat
 
 
 async def test_a_refused_file_id_of_an_album_brings_the_whole_album(tmp_path: Path) -> None:
-    async with chatting(tmp_path) as house:
+    async with chatting(tmp_path, start_delay=AT_ONCE) as house:
         address = house.add_post("post", [Picture(content=jpeg(320 + number)) for number in range(3)])
         await house.api.user(ALICE).says(address)
         await house.until_sent(ALICE, "✅ Done")
@@ -151,7 +151,7 @@ async def test_a_refused_file_id_of_an_album_brings_the_whole_album(tmp_path: Pa
 
 
 async def test_an_answer_that_never_came_is_sent_at_most_twice_and_then_asked_about(tmp_path: Path) -> None:
-    async with chatting(tmp_path) as house:
+    async with chatting(tmp_path, start_delay=AT_ONCE) as house:
         house.api.cut_next("sendVideo", after_accepting=True, times=9)
         await asked_for_a_list_of_one(house)
         told = await house.until_sent(ALICE, "may be there already")
@@ -166,7 +166,7 @@ async def test_an_answer_that_never_came_is_sent_at_most_twice_and_then_asked_ab
 
 
 async def test_one_answer_that_never_came_leaves_at_most_one_copy_too_many(tmp_path: Path) -> None:
-    async with chatting(tmp_path) as house:
+    async with chatting(tmp_path, start_delay=AT_ONCE) as house:
         house.api.cut_next("sendVideo", after_accepting=True)
         await asked_for_a_list_of_one(house)
         await house.api.until(lambda: len(house.files(ALICE)) == 2)
@@ -175,7 +175,7 @@ async def test_one_answer_that_never_came_leaves_at_most_one_copy_too_many(tmp_p
 
 
 async def test_a_request_that_was_cut_before_telegram_took_it_is_made_again(tmp_path: Path) -> None:
-    async with chatting(tmp_path) as house:
+    async with chatting(tmp_path, start_delay=AT_ONCE) as house:
         house.api.cut_next("sendVideo", after_accepting=False)
         await asked_for_a_list_of_one(house)
         await house.until_sent(ALICE, kind="video")
@@ -185,7 +185,7 @@ async def test_a_request_that_was_cut_before_telegram_took_it_is_made_again(tmp_
 
 async def test_tries_that_surely_did_not_reach_telegram_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.connection.OWN_PACE", replace(OWN_PACE, retries=0))
-    async with chatting(tmp_path) as house:
+    async with chatting(tmp_path, start_delay=AT_ONCE) as house:
         house.api.fail_next("sendVideo", 429, "Too Many Requests: retry after 1", times=3, retry_after=1)
         await asked_for_a_list_of_one(house)
         await house.until_sent(ALICE, kind="video")
@@ -195,7 +195,7 @@ async def test_tries_that_surely_did_not_reach_telegram_do_not_count(tmp_path: P
 
 
 async def test_who_blocks_the_bot_before_the_file_is_sent_leaves_nothing_to_try(tmp_path: Path) -> None:
-    async with chatting(tmp_path) as house:
+    async with chatting(tmp_path, start_delay=AT_ONCE) as house:
         house.api.fail_next("sendVideo", 403, "Forbidden: bot was blocked by the user")
         await asked_for_a_list_of_one(house)
         deliveries = tables.deliveries
@@ -205,7 +205,7 @@ async def test_who_blocks_the_bot_before_the_file_is_sent_leaves_nothing_to_try(
 
 
 async def test_of_an_album_what_has_arrived_is_not_sent_again(tmp_path: Path) -> None:
-    async with chatting(tmp_path) as house:
+    async with chatting(tmp_path, start_delay=AT_ONCE) as house:
         address = house.add_post("post", [Picture(content=jpeg(320 + number)) for number in range(12)])
         sent: list[int] = []
 
@@ -228,7 +228,7 @@ async def test_of_an_album_what_has_arrived_is_not_sent_again(tmp_path: Path) ->
 
 @pytest.mark.parametrize("words", ["Bad Request: not so", "Internal Server Error"])
 async def test_a_long_download_whose_notice_fails_stays_on_its_card(tmp_path: Path, words: str) -> None:
-    async with chatting(tmp_path, start_delay=timedelta(0)) as house:
+    async with chatting(tmp_path, start_delay=AT_ONCE) as house:
         house.web.gate = asyncio.Event()
         await house.api.user(ALICE).says("https://example.com/1")
         card = await house.until_sent(ALICE, "Downloading")

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sandbox.bot_api import User
 from storage import tables
 from storage.tables import metadata
-from tests.support.chat_house import ALICE, BOB, ChatHouse, Picture, chatting, jpeg
+from tests.support.chat_house import ALICE, AT_ONCE, BOB, ChatHouse, Picture, chatting, jpeg
 
 
 async def forgets(house: ChatHouse, person: User) -> None:
@@ -28,7 +28,7 @@ async def all_rows(house: ChatHouse) -> str:
 
 
 async def test_nothing_of_them_is_left_in_rows_and_files(tmp_path: Path) -> None:
-    async with chatting(tmp_path) as house:
+    async with chatting(tmp_path, start_delay=AT_ONCE) as house:
         bob = house.api.user(BOB, first_name="Bobbert", username="bobs_own_name")
         await bob.says("https://example.com/1")
         await house.until_sent(BOB, kind="video")
@@ -46,7 +46,7 @@ async def test_nothing_of_them_is_left_in_rows_and_files(tmp_path: Path) -> None
 
 
 async def test_not_even_where_a_secret_address_led_is_remembered(tmp_path: Path) -> None:
-    async with chatting(tmp_path) as house:
+    async with chatting(tmp_path, start_delay=AT_ONCE) as house:
         bob = house.api.user(BOB)
         await bob.says(house.add("hidden?token=s3cr3t"))
         await house.until_sent(BOB, kind="video")
@@ -56,7 +56,7 @@ async def test_not_even_where_a_secret_address_led_is_remembered(tmp_path: Path)
 
 
 async def test_what_another_also_has_stays_readable(tmp_path: Path) -> None:
-    async with chatting(tmp_path) as house:
+    async with chatting(tmp_path, start_delay=AT_ONCE) as house:
         alice, bob = house.api.user(ALICE), house.api.user(BOB)
         await bob.says("https://example.com/1")
         await house.until_sent(BOB, kind="video")
@@ -74,7 +74,7 @@ async def test_what_another_also_has_stays_readable(tmp_path: Path) -> None:
 
 
 async def test_what_is_under_way_is_stopped(tmp_path: Path) -> None:
-    async with chatting(tmp_path) as house:
+    async with chatting(tmp_path, start_delay=AT_ONCE) as house:
         house.web.gate = asyncio.Event()
         bob = house.api.user(BOB)
         await bob.says("https://example.com/1")
@@ -86,7 +86,7 @@ async def test_what_is_under_way_is_stopped(tmp_path: Path) -> None:
 
 
 async def test_keeping_it_deletes_nothing(tmp_path: Path) -> None:
-    async with chatting(tmp_path) as house:
+    async with chatting(tmp_path, start_delay=AT_ONCE) as house:
         bob = house.api.user(BOB)
         await bob.says("https://example.com/1")
         await house.until_sent(BOB, kind="video")
@@ -98,7 +98,7 @@ async def test_keeping_it_deletes_nothing(tmp_path: Path) -> None:
 
 
 async def test_the_question_is_bound_to_who_asked(tmp_path: Path) -> None:
-    async with chatting(tmp_path) as house:
+    async with chatting(tmp_path, start_delay=AT_ONCE) as house:
         alice, bob = house.api.user(ALICE), house.api.user(BOB)
         await alice.says("/help")
         told = await house.until_sent(ALICE)
@@ -110,7 +110,7 @@ async def test_the_question_is_bound_to_who_asked(tmp_path: Path) -> None:
 
 
 async def test_whoever_writes_again_begins_anew(tmp_path: Path) -> None:
-    async with chatting(tmp_path) as house:
+    async with chatting(tmp_path, start_delay=AT_ONCE) as house:
         bob = house.api.user(BOB)
         await bob.says("https://example.com/1")
         await house.until_sent(BOB, kind="video")
@@ -123,7 +123,7 @@ async def test_whoever_writes_again_begins_anew(tmp_path: Path) -> None:
 
 
 async def test_a_card_of_before_leads_nowhere(tmp_path: Path) -> None:
-    async with chatting(tmp_path) as house:
+    async with chatting(tmp_path, start_delay=AT_ONCE) as house:
         bob = house.api.user(BOB)
         await bob.says("https://example.com/1")
         file = await house.until_sent(BOB, kind="video")

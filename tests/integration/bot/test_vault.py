@@ -8,7 +8,7 @@ from typing import Any
 
 from sandbox.bot_api import BotApi
 from storage import tables
-from tests.support.chat_house import ALICE, BOB, ChatHouse, chatting, prepare
+from tests.support.chat_house import ALICE, AT_ONCE, BOB, ChatHouse, chatting, prepare
 
 VAULT = -100_900
 NEW_TOKEN = "2000000002:another-token"
@@ -22,7 +22,7 @@ async def asked(house: ChatHouse, person: int) -> dict[str, Any]:
 
 
 async def test_a_file_is_uploaded_to_the_vault_and_handed_on(tmp_path: Path) -> None:
-    async with chatting(tmp_path, vault_chat=VAULT) as house:
+    async with chatting(tmp_path, start_delay=AT_ONCE, vault_chat=VAULT) as house:
         house.api.channel(VAULT, bot="administrator")
         first, second = await asked(house, ALICE), await asked(house, BOB)
         (kept,) = house.api.sent(VAULT)
@@ -31,7 +31,7 @@ async def test_a_file_is_uploaded_to_the_vault_and_handed_on(tmp_path: Path) -> 
 
 
 async def test_a_vault_that_takes_nothing_holds_nobody_up(tmp_path: Path) -> None:
-    async with chatting(tmp_path, vault_chat=VAULT) as house:
+    async with chatting(tmp_path, start_delay=AT_ONCE, vault_chat=VAULT) as house:
         house.api.channel(VAULT, bot="left")
         await asked(house, ALICE)
         await asked(house, BOB)
@@ -47,7 +47,7 @@ async def with_new_token(tmp_path: Path, first: ChatHouse, api: BotApi) -> ChatH
 
 
 async def test_the_vault_survives_a_change_of_token_without_a_second_upload(tmp_path: Path) -> None:
-    async with chatting(tmp_path, vault_chat=VAULT, api={"keep": True}) as first:
+    async with chatting(tmp_path, start_delay=AT_ONCE, vault_chat=VAULT, api={"keep": True}) as first:
         first.api.channel(VAULT, bot="administrator")
         await asked(first, ALICE)
     async with BotApi(directory=tmp_path / "api", token=NEW_TOKEN, keep=True) as api:
@@ -66,7 +66,7 @@ async def test_the_vault_survives_a_change_of_token_without_a_second_upload(tmp_
 
 
 async def test_what_was_deleted_from_the_vault_is_uploaded_anew_by_another_bot(tmp_path: Path) -> None:
-    async with chatting(tmp_path, vault_chat=VAULT, api={"keep": True}) as first:
+    async with chatting(tmp_path, start_delay=AT_ONCE, vault_chat=VAULT, api={"keep": True}) as first:
         channel = first.api.channel(VAULT, bot="administrator")
         await asked(first, ALICE)
         first.api.scene.world.remove(first.api.scene.world.chats[channel.id], first.api.sent(VAULT)[0]["message_id"])
@@ -81,7 +81,7 @@ async def test_what_was_deleted_from_the_vault_is_uploaded_anew_by_another_bot(t
 
 
 async def test_two_who_ask_at_once_share_the_upload_to_the_vault(tmp_path: Path) -> None:
-    async with chatting(tmp_path, vault_chat=VAULT) as house:
+    async with chatting(tmp_path, start_delay=AT_ONCE, vault_chat=VAULT) as house:
         house.api.channel(VAULT, bot="administrator")
         house.web.gate = asyncio.Event()
         for person in (ALICE, BOB):
