@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 from telegram import Message, Update
-from telegram.error import InvalidToken, NetworkError, TelegramError
+from telegram.error import Conflict, InvalidToken, NetworkError, TelegramError
 from telegram.ext import CallbackContext, TypeHandler
 
 from bot.attendant import Attendant
@@ -48,7 +48,8 @@ from service.posts import Posts
 
 log = logging.getLogger("magpie.bot")
 ALLOWED_UPDATES = ("message", "callback_query")
-STOP_WITHIN = 10.0
+POLL_STOPS_WITHIN = 2.0
+STOP_WITHIN = 5.0
 """Seconds that handlers are given to end; what they did not finish is in the inbox."""
 PAUSES = (1.0, 2.0, 5.0, 15.0, 60.0)
 """Seconds between tries to reach Telegram at the start; the last one repeats."""
@@ -61,6 +62,8 @@ class ChatState(StrEnum):
     RUNNING = "running"
     REFUSED = "refused"
     """Telegram does not know the token."""
+    SHARED = "shared"
+    """Another program polls with the same token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +91,7 @@ class TelegramChat:
     def __init__(self, parts: ChatParts, options: ChatOptions, say: Callable[[str], None]) -> None:
         """`say` tells whoever started the service something that belongs in no log."""
         self._parts, self._options, self._say = parts, options, say
-        self.state = ChatState.STARTING
+        self._state = ChatState.STARTING
         self.name: str | None = None
         """The bot's user name, once Telegram has told it."""
         self._inbox = Inbox(database=parts.database, clock=parts.clock, bot_id=options.bot_id)
@@ -104,7 +107,7 @@ class TelegramChat:
         self._application.add_error_handler(self._on_error)
         self._attendant = self._make_attendant()
         self._status = Status(cards=parts.cards, downloads=parts.downloads, outbox=self._outbox)
-        self._forget = ForgetPage(forgetting=parts.forgetting, outbox=self._outbox)
+        self._forget = ForgetPage(forgetting=parts.forgetting, cards=parts.cards, attendant=self._attendant, outbox=self._outbox)
         self._settings = SettingsPage(members=parts.members, outbox=self._outbox)
         self._history = HistoryPages(
             histories=parts.histories,
@@ -163,30 +166,40 @@ class TelegramChat:
 
     # --- life -----------------------------------------------------------------------------------------------------------
 
+    @property
+    def state(self) -> ChatState:
+        if self._state is ChatState.RUNNING and self._bot.refusal is not None:
+            return ChatState.SHARED if issubclass(self._bot.refusal, Conflict) else ChatState.REFUSED
+        return self._state
+
     async def start(self) -> None:
         """Returns at once: Telegram is connected to behind."""
         self._starter = asyncio.create_task(self._start(), name="chat")
 
     async def _start(self) -> None:
-        tries = 0
-        while True:
-            try:
-                await self._application.initialize()
-                break
-            except InvalidToken:
-                self.state = ChatState.REFUSED
-                log.error("Telegram does not know the bot's token (MAGPIE_BOT_TOKEN)")  # noqa: TRY400 - the traceback holds the token
-                return
-            except TelegramError as broken:
-                log.warning("Telegram is out of reach, trying again", extra={"cause": type(broken).__name__})
-                await asyncio.sleep(PAUSES[min(tries, len(PAUSES) - 1)])
-                tries += 1
         try:
+            await self._until_reached(self._application.initialize)
             await self._begin()
+        except InvalidToken:
+            self._state = ChatState.REFUSED
+            log.error("Telegram does not know the bot's token (MAGPIE_BOT_TOKEN)")  # noqa: TRY400 - the traceback holds the token
         except Exception:
             # The task's outermost frame: nobody awaits it before the stop.
             log.exception("the chat could not be started")
             raise
+
+    async def _until_reached(self, call: Callable[[], Awaitable[None]]) -> None:
+        """Again and again. Raises `InvalidToken`."""
+        tries = 0
+        while True:
+            try:
+                return await call()
+            except InvalidToken:
+                raise
+            except TelegramError as broken:
+                log.warning("Telegram is out of reach, trying again", extra={"cause": type(broken).__name__})
+                await asyncio.sleep(PAUSES[min(tries, len(PAUSES) - 1)])
+                tries += 1
 
     async def _begin(self) -> None:
         self.name = self._bot.username
@@ -204,8 +217,8 @@ class TelegramChat:
         for update in await self._inbox.left_over(self._bot):
             await self._inbox.replay(update)
         resumed = await self._attendant.resume(self._options.bot_id)
-        await self._listen()
-        self.state = ChatState.RUNNING
+        await self._until_reached(self._listen)
+        self._state = ChatState.RUNNING
         log.info("the bot @%s listens", self.name, extra={"cards_resumed": resumed})
         await self._tell_menus()
 
@@ -237,9 +250,10 @@ class TelegramChat:
             self._starter.cancel()
             await asyncio.gather(self._starter, return_exceptions=True)
         updater = self._application.updater
-        with suppress(TelegramError):
+        with suppress(TelegramError, TimeoutError):
             if updater is not None and updater.running:
-                await updater.stop()
+                async with asyncio.timeout(POLL_STOPS_WITHIN):  # its last call confirms what was taken; told again, it is not new
+                    await updater.stop()
         self._greeter.stop()
         await self._attendant.stop()
         self._processor.stop()

@@ -34,6 +34,8 @@ LOOK_AGAIN = 5.0
 """Seconds after which a job's row is read again without news: it may run in another process."""
 MIN_GAP = 1.0
 """Seconds between two looks at a job's progress; the rate limiter spaces the edits further."""
+LIST_GAP = 6.0
+"""Seconds between two looks at a list's progress while its files go out."""
 PAUSES = (1.0, 5.0, 15.0, 60.0, 300.0)
 """Seconds between tries while Telegram cannot be reached; the last one repeats."""
 
@@ -86,6 +88,14 @@ class Attendant:
         if watch.task is None and not self._stopping:
             watch.task = asyncio.create_task(self._attend(card_id, watch), name=f"card {card_id}")
         watch.news.set()
+
+    async def leave(self, card_id: str) -> None:
+        """Look after it no longer: it is about to be deleted."""
+        watch = self._watches.get(card_id)
+        if watch is not None and watch.task is not None:
+            watch.news.clear()
+            watch.task.cancel()
+            await asyncio.wait({watch.task})
 
     async def stop_delivery(self, card_id: str) -> bool:
         """End an upload that is under way. False when there is none."""
@@ -246,6 +256,9 @@ class Attendant:
             except JobNotFound:
                 await self._cards.ended(card, CardState.FAILED, "file_gone")
                 return
+            if is_first and job.is_list and job.status.is_live:
+                card = await self._show_progress(card, member, watch, job, lane=Lane.TEXT)
+                is_first = False
             if job.is_list or job.status is JobStatus.COMPLETED:
                 await self._deliver(card, member, watch, job)
             if not job.status.is_live:
@@ -310,7 +323,7 @@ class Attendant:
             watch.delivering = None
 
     async def _bring_all(self, card: Card, member: Member, watch: _Watch, job: Job) -> None:
-        texts = texts_for(member)
+        texts, shown = texts_for(member), asyncio.get_running_loop().time()
         for delivery in await self._deliveries.ready(card):
             parcel = await self._deliveries.parcel(delivery.id) if delivery.id is not None else None
             if parcel is None:
@@ -320,6 +333,9 @@ class Attendant:
                     await self._show(card, member, watch, job=job)
                 await self._outbox.action(card.place, "upload_document")
             await self._courier.bring(delivery, texts)
+            if job.is_list and asyncio.get_running_loop().time() - shown > LIST_GAP:
+                await self._show_progress(card, member, watch, await self._downloads.get(job.id), lane=Lane.PROGRESS)
+                shown = asyncio.get_running_loop().time()
 
     async def _children(self, job: Job) -> list[Job]:
         async with self._database.read() as transaction:

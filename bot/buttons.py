@@ -161,12 +161,12 @@ class Buttons:
     async def stop(self, card: Card) -> bool:
         """End whatever the card is at: the look, the job, the upload. False when it was over."""
         try:
-            await self._cards.cancel(card)
+            card = await self._cards.cancel(card)
         except AlreadyChosen:
             if card.state is not CardState.ORDERED:
                 return False
-            await self._deliveries.stop(card)
-            await self._attendant.stop_delivery(card.id)
+        await self._deliveries.stop(card)
+        await self._attendant.stop_delivery(card.id)
         self._attendant.attend(card.id)
         return True
 

@@ -27,9 +27,8 @@ from bot.shapes import Attachment, Shape, album_item, copy_in, how_many_together
 from bot.texts import Texts
 from service.chat import Delivery, DeliveryState, Place, TelegramCopy
 from service.deliveries import Deliveries, Parcel
-from service.model import Job, JobFile
+from service.model import PUBLIC, Job, JobFile
 from service.ports import Media
-from service.selection import MediaType
 
 log = logging.getLogger("magpie.delivery")
 QUIET_FOR = timedelta(seconds=30)
@@ -121,8 +120,8 @@ class Courier:
             return await self._gives_up(parcel, "file_gone")
         if delivery.state is DeliveryState.ANNOUNCING:  # the card holds the file; whether the message came as well is not asked
             return (await self._deliveries.arrived(delivery)).state
-        if parcel.files[0].media.kind is MediaType.PICTURE and len(parcel.files) > 1:
-            return await self._bring_album(parcel)
+        if len(parcel.files) > 1:
+            return await self._bring_album(parcel, texts)
         if parcel.files[0].media.size > self._policy.upload_limit and await self._known(parcel.files[0]) is None:
             return await self._bring_link(parcel, texts)
         is_cards_own = card.job_id == parcel.job.id and card.message_id is not None
@@ -203,9 +202,10 @@ class Courier:
 
     # --- albums -------------------------------------------------------------------------------------------------------
 
-    async def _bring_album(self, parcel: Parcel) -> DeliveryState:
-        """As few messages as Telegram allows; what has arrived is not sent again."""
-        delivery, files = parcel.delivery, list(parcel.files)
+    async def _bring_album(self, parcel: Parcel, texts: Texts) -> DeliveryState:
+        """As few messages as Telegram allows; what has arrived is not sent again. Files over its limit come as links."""
+        delivery, large = parcel.delivery, [file for file in parcel.files if file.media.size > self._policy.upload_limit]
+        files = [file for file in parcel.files if file not in large]
         while delivery.parts < len(files):
             begun = await self._deliveries.begin(delivery)
             if begun is None:
@@ -218,6 +218,9 @@ class Courier:
                 await self._deliveries.was_refused(begun)
                 raise
             delivery = await self._deliveries.arrived(begun, *copies, parts=delivery.parts + len(part))
+        for file in large:
+            text, keyboard = self._link(parcel, file, texts)
+            await self._outbox.say(parcel.card.place, text, keyboard=keyboard, reply_to=parcel.card.request_id)
         return (await self._deliveries.arrived(delivery)).state
 
     async def _send_part(self, parcel: Parcel, part: Sequence[JobFile], *, is_first: bool) -> list[TelegramCopy]:
@@ -251,17 +254,8 @@ class Courier:
 
     async def _bring_link(self, parcel: Parcel, texts: Texts) -> DeliveryState:
         """For what Telegram does not take from a bot."""
-        card, file = parcel.card, parcel.files[0]
-        address = self._links(file)
-        sizes = {"size": wording.size(file.media.size), "limit": wording.size(self._policy.upload_limit)}
-        head = self._caption(parcel)
-        if address is None:
-            text, keyboard = f"{head}\n\n{texts.too_big_without_address.format(**sizes)}", None
-        else:
-            life = texts.link_lives.format(time=wording.clock(self._policy.link_life.total_seconds()))
-            text = f"{head}\n\n{texts.too_big_for_telegram.format(**sizes)} {life}"
-            label = texts.link_button.format(name=file.name[:40])
-            keyboard = InlineKeyboardMarkup([[InlineKeyboardButton(label, url=address)]])
+        card = parcel.card
+        text, keyboard = self._link(parcel, parcel.files[0], texts)
         if card.job_id == parcel.job.id and card.message_id is not None:
             try:
                 await self._outbox.edit(card.place, card.message_id, text, keyboard=keyboard, is_caption=card.has_media)
@@ -270,6 +264,17 @@ class Courier:
                 log.info("the card is gone, the link is sent as a message")
         await self._outbox.say(card.place, text, keyboard=keyboard, reply_to=card.request_id)
         return (await self._deliveries.arrived(parcel.delivery)).state
+
+    def _link(self, parcel: Parcel, file: JobFile, texts: Texts) -> tuple[str, InlineKeyboardMarkup | None]:
+        address = self._links(file)
+        sizes = {"size": wording.size(file.media.size), "limit": wording.size(self._policy.upload_limit)}
+        head = self._caption(parcel)
+        if address is None:
+            return f"{head}\n\n{texts.too_big_without_address.format(**sizes)}", None
+        life = texts.link_lives.format(time=wording.clock(self._policy.link_life.total_seconds()))
+        label = texts.link_button.format(name=file.name[:40])
+        keyboard = InlineKeyboardMarkup([[InlineKeyboardButton(label, url=address)]])
+        return f"{head}\n\n{texts.too_big_for_telegram.format(**sizes)} {life}", keyboard
 
     # --- files --------------------------------------------------------------------------------------------------------
 
@@ -315,11 +320,11 @@ class Courier:
             yield known
             return
         lock = self._being_uploaded.setdefault(files[0].media.id or 0, asyncio.Lock())
-        async with lock:
+        async with self._turn(lock):
             if known := await self._all_known(files):  # somebody else had them uploaded meanwhile
                 yield known
                 return
-            if len(files) == 1 and self._policy.vault_chat is not None:
+            if len(files) == 1 and self._policy.vault_chat is not None and files[0].media.key.scope == PUBLIC:
                 vaulted = await self._to_vault(files[0], self._policy.vault_chat)
                 if vaulted is not None:
                     yield [Attachment(shape=Shape.of_copy(files[0], vaulted), file=files[0], copy=vaulted)]

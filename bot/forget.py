@@ -6,9 +6,11 @@ import logging
 
 from telegram import CallbackQuery, Message
 
+from bot.attendant import Attendant
 from bot.identity import Visit
 from bot.keys import Key, button, keyboard
 from bot.outbox import MessageGone, Outbox
+from service.cards import ChatCards
 from service.errors import CardGone
 from service.forgetting import Forgetting
 from service.model import LOCAL_ACCOUNT
@@ -20,8 +22,8 @@ KIND = "forget"
 class ForgetPage:
     """The question is bound to who asked: another's press changes nothing."""
 
-    def __init__(self, *, forgetting: Forgetting, outbox: Outbox) -> None:
-        self._forgetting, self._outbox = forgetting, outbox
+    def __init__(self, *, forgetting: Forgetting, cards: ChatCards, attendant: Attendant, outbox: Outbox) -> None:
+        self._forgetting, self._cards, self._attendant, self._outbox = forgetting, cards, attendant, outbox
 
     async def show(self, message: Message, visit: Visit) -> None:
         del message
@@ -32,10 +34,18 @@ class ForgetPage:
         buttons = [button(visit.texts.forget_yes, Key(KIND, mine, "yes")), button(visit.texts.forget_no, Key(KIND, mine, "no"))]
         await self._outbox.say(visit.place, visit.texts.forget_ask, keyboard=keyboard(buttons))
 
+    async def _let_go(self, visit: Visit) -> None:
+        """Nobody goes on with what is about to be gone, and no old card shows it as if it were under way."""
+        for card in await self._cards.open_of(visit.member.account.id):
+            await self._attendant.leave(card.id)
+            if card.message_id is not None:
+                await self._outbox.delete(card.place, card.message_id)
+
     async def pressed(self, query: CallbackQuery, visit: Visit, key: Key) -> str | None:
         if key.id != str(visit.member.user.id) or key.verb not in {"yes", "no"} or query.message is None:
             raise CardGone
         if key.verb == "yes":
+            await self._let_go(visit)
             await self._forgetting.forget(visit.member)
         said = visit.texts.forgotten if key.verb == "yes" else visit.texts.not_forgotten
         try:

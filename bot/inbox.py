@@ -15,7 +15,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from telegram import Update
-from telegram.error import BadRequest, NetworkError
+from telegram.error import BadRequest, Conflict, InvalidToken, NetworkError, TelegramError
 from telegram.ext import Application, BaseUpdateProcessor, ExtBot
 
 from bot.outbox import NotReached
@@ -39,6 +39,7 @@ class Inbox(asyncio.Queue[object]):
         super().__init__(WAITING)
         self._database, self._clock, self._bot_id = database, clock, bot_id
         self._fresh: set[int] = set()
+        self._taken: set[int] | None = set()
         self._done: list[int] = []
         self._writer: asyncio.Task[None] | None = None
 
@@ -57,6 +58,8 @@ class Inbox(asyncio.Queue[object]):
             if item.update_id not in self._fresh:
                 return
             self._fresh.discard(item.update_id)
+            if self._taken is not None:
+                self._taken.add(item.update_id)
         await super().put(item)
 
     async def replay(self, update: Update) -> None:
@@ -67,7 +70,8 @@ class Inbox(asyncio.Queue[object]):
         """What an earlier process committed and did not finish, oldest first."""
         async with self._database.read() as transaction:
             rows = await transaction.updates.open(self._bot_id)
-        return [Update.de_json(json.loads(row.body), bot) for row in rows]
+        taken, self._taken = self._taken or set(), None  # what came by webhook while the bot was connecting is in the queue already
+        return [Update.de_json(json.loads(row.body), bot) for row in rows if row.update_id not in taken]
 
     def done(self, update_id: int) -> None:
         """Its use case has committed. Written a moment later, with others: handling one twice changes nothing."""
@@ -98,7 +102,13 @@ class PollingBot(ExtBot[Any]):
     """A bot whose polls commit what they bring before it is confirmed."""
 
     _inbox: Inbox | None = None
+    _refusal: type[TelegramError] | None = None
     _at_first: Callable[[Sequence[Update]], None] | None = None
+
+    @property
+    def refusal(self) -> type[TelegramError] | None:
+        """Why Telegram gives no updates: an unknown token, or another program that uses it."""
+        return self._refusal
 
     def commit_to(self, inbox: Inbox, at_first: Callable[[Sequence[Update]], None]) -> None:
         """Before the first poll. `at_first` hears of the updates before they are written down.
@@ -108,7 +118,13 @@ class PollingBot(ExtBot[Any]):
         self._inbox, self._at_first = inbox, at_first
 
     async def get_updates(self, *args: Any, **kwargs: Any) -> tuple[Update, ...]:
-        updates = await super().get_updates(*args, **kwargs)
+        try:
+            updates = await super().get_updates(*args, **kwargs)
+        except (InvalidToken, Conflict) as refused:
+            # To the library a refused token is the end of polling: but a server that is only being restarted says so too.
+            self._refusal = type(refused)
+            raise NetworkError("polling is refused") from refused
+        self._refusal = None
         if updates and self._at_first is not None:
             self._at_first(updates)
         if updates and self._inbox is not None:
@@ -160,7 +176,9 @@ class InboxProcessor(BaseUpdateProcessor):
                 if self._stopping.is_set():
                     return
                 await self.application.process_update(update)
-            self._failed.pop(update.update_id, None)
+            if _may_be_tried_again(self._failed.pop(update.update_id, None)):
+                log.warning("an update is left for the next start: its answer never reached Telegram")
+                return
         self._inbox.done(update.update_id)
 
     async def initialize(self) -> None:

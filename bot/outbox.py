@@ -16,7 +16,7 @@ from telegram import (
     ReplyParameters,
 )
 from telegram.constants import ParseMode
-from telegram.error import BadRequest, Forbidden, NetworkError, TelegramError
+from telegram.error import BadRequest, ChatMigrated, Forbidden, InvalidToken, NetworkError, RetryAfter, TelegramError
 from telegram.ext import ExtBot
 
 from bot.lanes import Lane
@@ -154,7 +154,7 @@ def reply_parameters(message_id: int | None) -> ReplyParameters | None:
 async def _quietly(call: Awaitable[Any]) -> None:
     try:
         await call
-    except TelegramError as refused:
+    except Exception as refused:  # noqa: BLE001 - a small thing: whatever a server answers, nothing depends on it
         log.info("Telegram refused a small thing: %s", type(refused).__name__)
 
 
@@ -177,21 +177,30 @@ async def _told(call: Callable[[], Awaitable[Any]]) -> Any:
     except Forbidden as refused:
         raise ChatGone from refused
     except BadRequest as refused:
-        said = refused.message.lower()
-        if "not modified" in said:
+        if "not modified" in refused.message.lower():
             return None
-        if any(words in said for words in _GONE):
-            raise MessageGone from refused
-        if any(words in said for words in _NO_CHAT):
-            raise ChatGone from refused
-        log.warning("Telegram did not accept a message: %s", refused.message)
-        raise NotAccepted from refused
+        raise _meaning(refused) from refused
     except NetworkError as broken:
         if "413" in broken.message or "entity too large" in broken.message.lower():
             raise NotAccepted from broken
         if isinstance(broken.__cause__, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
             raise NotReached from broken
         raise Lost from broken
-    except TelegramError as refused:
-        log.warning("Telegram refused a message: %s", type(refused).__name__)
+    except ChatMigrated as moved:
+        raise ChatGone from moved
+    except (RetryAfter, InvalidToken) as refused:
         raise NotReached from refused
+    except TelegramError as strange:  # an answer that cannot be read, say: it may have been taken
+        log.warning("Telegram's answer was not understood: %s", type(strange).__name__)
+        raise Lost from strange
+
+
+def _meaning(refused: BadRequest) -> Exception:
+    """Telegram's words for why not, as one of ours."""
+    said = refused.message.lower()
+    if any(words in said for words in _GONE):
+        return MessageGone()
+    if any(words in said for words in _NO_CHAT):
+        return ChatGone()
+    log.warning("Telegram did not accept a message: %s", refused.message)
+    return NotAccepted()

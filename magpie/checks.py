@@ -11,6 +11,12 @@ from service.health import Check, Condition, Finding
 from service.ports import Media
 from storage.database import SqlDatabase
 
+_CHAT_TROUBLE = {
+    ChatState.STARTING: "Telegram has not been reached yet.",
+    ChatState.REFUSED: "Telegram does not know the bot's token (MAGPIE_BOT_TOKEN).",
+    ChatState.SHARED: "Another program uses the bot's token (MAGPIE_BOT_TOKEN).",
+}
+
 
 def make_checks(
     *, database: SqlDatabase, media: Media, fetcher: YtDlpFetcher, min_free_disk: int, chat: Callable[[], ChatState | None]
@@ -39,13 +45,8 @@ def make_checks(
         return Finding()
 
     async def look_at_chat() -> Finding:
-        match chat():
-            case ChatState.STARTING:
-                return Finding(condition=Condition.DEGRADED, cause="Telegram has not been reached yet.")
-            case ChatState.REFUSED:
-                return Finding(condition=Condition.DEGRADED, cause="Telegram does not know the bot's token (MAGPIE_BOT_TOKEN).")
-            case _:
-                return Finding()
+        cause = _CHAT_TROUBLE.get(chat() or ChatState.RUNNING)
+        return Finding(condition=Condition.DEGRADED, cause=cause) if cause else Finding()
 
     return [
         Check(name="database", look=look_at_database),

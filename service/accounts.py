@@ -86,11 +86,11 @@ class Members:
 
     async def new_owner_token(self) -> str | None:
         """What makes whoever shows it first the administrator; None where somebody may use the bot already."""
-        if not self._admission.names_nobody:
-            return None
         token = secrets.token_urlsafe(24)
         async with self._database.write() as transaction:
-            if await transaction.accounts.has_superuser():
+            if not await self._is_unowned(transaction):
+                if (old := await transaction.kept_values.get(OWNER_LINK)) is not None:
+                    await transaction.kept_values.remove(OWNER_LINK, old)  # printed once, and not needed any more
                 return None
             await transaction.kept_values.put(OWNER_LINK, _digest(token))
         return token
@@ -98,12 +98,15 @@ class Members:
     async def own(self, person: Person, token: str) -> Member:
         """Raises `NotInvited` for a token that is wrong or was used: one person can use it, once."""
         async with self._database.write() as transaction:
-            if not await transaction.kept_values.remove(OWNER_LINK, _digest(token)):
+            if not await self._is_unowned(transaction) or not await transaction.kept_values.remove(OWNER_LINK, _digest(token)):
                 raise NotInvited
             user = await transaction.telegram_users.get(person.id)
             member = await self._member(transaction, user) if user else await self._first_contact(transaction, person)
             await transaction.accounts.make_superuser(member.account.id)
         return replace(member, is_admin=True, account=replace(member.account, is_superuser=True))
+
+    async def _is_unowned(self, transaction: Transaction) -> bool:
+        return self._admission.names_nobody and not await transaction.accounts.has_superuser()
 
     # --- parts ----------------------------------------------------------------------------------------------------
 

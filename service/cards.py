@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Protocol
 from uuid import UUID
 
-from service.chat import START_DELAY, Card, CardState, Delivery, Member, Place
+from service.chat import START_DELAY, Card, CardState, Delivery, DeliveryState, Member, Place
 from service.choices import default_of, part_of, remembered
 from service.descriptions import Description, DescriptionKind, ListItem
 from service.downloads import Downloads, Order
@@ -190,6 +190,8 @@ class ChatCards:
 
     async def choose(self, card: Card, member: Member, selection: Selection) -> Card:
         """Order it. Raises `AlreadyChosen` on a second press, and what `Downloads.submit` raises."""
+        if card.state not in {CardState.OFFERED, CardState.FAILED}:
+            raise AlreadyChosen
         return (await self._order(card, member, selection, remember=True))[0]
 
     async def stay(self, card: Card) -> Card:
@@ -245,15 +247,25 @@ class ChatCards:
 
     async def cancel(self, card: Card) -> Card:
         """Whatever it is at. Raises `AlreadyChosen` when there is nothing left to stop."""
-        if card.state is CardState.ORDERED and card.job_id is not None:
-            try:
-                await self._downloads.cancel(card.job_id)
-            except (JobNotLive, JobNotFound):
-                raise AlreadyChosen from None
-            return await self._save(card, card.ended(CardState.DISMISSED))
-        if not card.state.is_open:
-            raise AlreadyChosen
-        return await self._save(card, card.ended(CardState.DISMISSED))
+        while True:
+            if not card.state.is_open:
+                raise AlreadyChosen
+            if card.state is CardState.ORDERED and card.job_id is not None and not await self._is_wanted_elsewhere(card):
+                try:
+                    await self._downloads.cancel(card.job_id)
+                except (JobNotLive, JobNotFound):
+                    raise AlreadyChosen from None
+            ended = await self._save(card, card.ended(CardState.DISMISSED))
+            if not ended.state.is_open:
+                return ended
+            card = ended  # it started by itself in this moment
+
+    async def _is_wanted_elsewhere(self, card: Card) -> bool:
+        """Whether another card waits for the same job: then only this one lets go of it."""
+        assert card.job_id is not None
+        async with self._database.read() as transaction:
+            cards = await transaction.cards.of_job(card.job_id)
+        return any(other.id != card.id and other.state is CardState.ORDERED for other in cards)
 
     async def again(self, card: Card) -> Card:
         """Try what failed, or was stopped, once more: from the look or from the job, whichever it was."""
@@ -262,8 +274,13 @@ class ChatCards:
         if card.job_id is None:
             return await self._save(card, card.waits_for_a_choice() if card.description else card.looks_again())
         ordered = card.ordered(card.job_id)
-        if not await self._saved(card, ordered):
-            raise AlreadyChosen
+        async with self._database.write() as transaction:
+            if not await transaction.cards.save(ordered, if_state=card.state):
+                raise AlreadyChosen
+            for delivery in await transaction.deliveries.of_card(card.id):
+                if delivery.state is DeliveryState.FAILED:  # stopped, say
+                    anew = replace(delivery, state=DeliveryState.WAITING, tries=0, error_code=None)
+                    await transaction.deliveries.save(anew, if_state=delivery.state)
         try:
             await self._downloads.retry(card.job_id)
         except Conflict:

@@ -97,7 +97,7 @@ class Deliveries:
         async with self._database.write() as transaction:
             found = []
             for delivery in await transaction.deliveries.of_card(card.id):
-                if delivery.state in {DeliveryState.UNSURE, DeliveryState.FAILED}:
+                if delivery.state is not DeliveryState.DELIVERED and (not card.state.is_open or not delivery.state.is_open):
                     anew = replace(delivery, state=DeliveryState.WAITING, tries=0, error_code=None)
                     await transaction.deliveries.save(anew, if_state=delivery.state)
                     found.append(anew)

@@ -30,12 +30,14 @@ class Forgetting:
         await self._stop_jobs(account_id)
         files = await self._files(account_id)
         kept = await self._hand_on(files, account_id)
+        for path in {file.path for file in files} - kept:  # before the rows that name them: cut short, it can be done again
+            await self._media.delete(path)
         async with self._database.write() as transaction:
             media = {file.media.id for file in files if file.media.id is not None}
             await transaction.accounts.remove(account_id)
             await transaction.media_files.forget_addresses(f"account:{account_id}")
             unused = await transaction.media_files.drop_unused(sorted(media))
-        for path in {*unused, *(file.path for file in files)} - kept:
+        for path in set(unused) - kept:
             await self._media.delete(path)
         log.info("account forgotten", extra={"files": len(files)})
 

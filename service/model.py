@@ -196,8 +196,10 @@ class Job:
 
     @property
     def dedupe_key(self) -> str:
-        """Alike for two requests of one download session that ask for the same bytes. A list's items are the list's alone."""
-        family = f"\n{self.parent_id}" if self.parent_id else "\nitems" if self.is_list else ""
+        """Alike for two requests of one download session that ask for the same bytes. A list's items are the list's alone,
+        and no two lists are alike: each may take other items of the same address.
+        """
+        family = f"\n{self.parent_id}" if self.parent_id else f"\n{self.id}" if self.is_list else ""
         return hashlib.sha256(f"{self.url.text}\n{self.selection.key}\n{self.scope}{family}".encode()).hexdigest()
 
     @property

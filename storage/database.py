@@ -105,6 +105,11 @@ class SqlQueueEntries:
         self.entered += 1
 
 
+QUIETLY: dict[str, Any] = {"hide_parameters": True}
+"""What is written never shows up in an error: it may be an address or a name."""
+FOR_READING: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
+
+
 class SqlDatabase:
     """`url` is `sqlite:///path` or `postgresql://…`. Without a vault, secrets are kept as they are. Close it when done."""
 
@@ -117,13 +122,13 @@ class SqlDatabase:
     def _engines(self) -> tuple[AsyncEngine, AsyncEngine]:
         if self.is_sqlite:
             address = self.url.replace("sqlite:", "sqlite+aiosqlite:", 1)
-            writer = create_async_engine(address, pool_size=1, max_overflow=0, pool_timeout=60)
+            writer = create_async_engine(address, **QUIETLY, pool_size=1, max_overflow=0, pool_timeout=60)
             reader = create_async_engine(address, pool_size=4, max_overflow=4, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True)
             prepare_sqlite(writer.sync_engine, read_only=False)
             prepare_sqlite(reader.sync_engine, read_only=True)
             return writer, reader
         address = self.url.replace("postgresql:", "postgresql+asyncpg:", 1)
-        writer = create_async_engine(address, pool_size=10, pool_pre_ping=True)
+        writer = create_async_engine(address, **QUIETLY, pool_size=10, pool_pre_ping=True)
         reader = create_async_engine(address, pool_size=10, pool_pre_ping=True, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True)
         return writer, reader
 

@@ -71,7 +71,11 @@ async def test_two_who_ask_at_once_share_one_upload(house: ChatHouse, someone: S
         await person.says(house.add("at-once"))
         await person.presses(await house.until_sent(person.id, "Title at-once"), "1080p")
         await house.until_sent(person.id, "Title at-once\nArtist · 3:26\n\n⬇️" if person is first else "The same file is being fetched")
+    house.api.hold("editMessageMedia")
     house.web.gate.set()
+    await house.api.until(lambda: house.api.held("editMessageMedia"))
+    await house.until_sent(second.id, "Uploading")
+    house.api.release()
     for person in (first, second):
         await house.until_sent(person.id, kind="video")
     assert house.uploads().count("Title at-once.mp4") == 1

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.accounts import Admission
+from service.errors import VideoPrivate
 from storage import tables
 from tests.support.chat_house import ALICE, BOB, STRANGER, ChatHouse, chatting
 
@@ -153,6 +154,7 @@ async def test_the_owner_link_opened_in_a_group_does_nothing(tmp_path: Path) -> 
     async with house_for(tmp_path, NOBODY) as house:
         group, alice = house.api.group(GROUP), house.api.user(ALICE)
         await alice.says(f"/start@magpie_bot {owner_token(house)}", chat=group)
+        await house.settled()
         await alice.says("hello")
         assert "invited people only" in (await house.until_sent(ALICE))["text"]
         assert house.api.sent(GROUP) == []
@@ -209,6 +211,23 @@ async def test_anothers_history_entry_is_not_sent(tmp_path: Path) -> None:
         await house.settled()
         assert house.api.answers[query]["text"] == "This file is no longer stored."
         assert house.files(BOB) == []
+
+
+async def test_anothers_failed_entry_is_not_even_looked_at(tmp_path: Path) -> None:
+    async with chatting(tmp_path) as house:
+        alice, bob = house.api.user(ALICE), house.api.user(BOB)
+        await alice.says("https://example.com/1")
+        await house.until_sent(ALICE, "Starts by itself")
+        house.web.failures["https://example.com/1"] = [VideoPrivate()]
+        await house.until_sent(ALICE, "is private")
+        async with house.database.reader.connect() as connection:
+            (number,) = (await connection.execute(sa.select(tables.history_entries.c.id))).scalars().all()
+        await bob.says("/help")
+        query = await bob.presses(await house.until_sent(BOB), data=f"history|{number}|send")
+        await house.api.until(lambda: query in house.api.answers)
+        await house.settled()
+        assert house.api.answers[query]["text"] == "This file is no longer stored."
+        assert len(house.api.sent(BOB)) == 1
 
 
 async def test_what_a_secret_address_leads_to_is_never_handed_to_another(tmp_path: Path) -> None:
