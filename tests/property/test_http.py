@@ -48,4 +48,4 @@ def test_none_of_it_was_an_error_of_ours_or_left_anything(service: Running) -> N
     assert requests.get(f"{service.url}/api/health", timeout=HANG).json()["status"] == "healthy"
     assert [line for line in service.log_lines() if line["level"] not in {"info", "debug"}] == []
     assert service.rows("select id from jobs where origin <> 'chat'") == []  # the chat's are sample posts that were forwarded
-    assert service.stored() == []
+    assert service.untidy() == []

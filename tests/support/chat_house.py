@@ -234,7 +234,9 @@ class ChatHouse(House):
         ]
         async with self.database.reader.connect() as connection:
             rows = [str(row) for query in queries for row in await connection.execute(query)]
-        return [*rows, *map(str, self.api.pending_updates)]
+        # The last looks of a card follow its last state.
+        unfinished = [] if self.start_delay >= timedelta(seconds=5) else [f"card {one}" for one in self.chat._attendant._watches]
+        return [*rows, *map(str, self.api.pending_updates), *unfinished]
 
     async def settled_deliveries(self) -> None:
         """No call that sends a file is under way."""

@@ -74,11 +74,15 @@ async def test_two_who_ask_at_once_share_one_upload(house: ChatHouse, someone: S
     house.api.hold("editMessageMedia")
     house.web.gate.set()
     await house.api.until(lambda: house.api.held("editMessageMedia"))
-    await house.until_sent(second.id, "Uploading")
+    await house.until(lambda: _one_stands_in_line(house), "one is taken and not answered, the other waits for it")
     house.api.release()
     for person in (first, second):
         await house.until_sent(person.id, kind="video")
     assert house.uploads().count("Title at-once.mp4") == 1
+
+
+async def _one_stands_in_line(house: ChatHouse) -> bool:
+    return any(lock._waiters for lock in house.chat._attendant._courier._being_uploaded.values())
 
 
 # --- pictures ---------------------------------------------------------------------------------------------------------
