@@ -132,7 +132,7 @@ class Downloads:
         if not once:
             raise InvalidInput("There is nothing in this list.")
         job, folder = self._job(order)
-        parent = lists.parent_of(job, title, len(once))
+        parent = lists.parent_of(job, title, once)
         async with self._database.write() as transaction:
             if twin := await self._accept(transaction, order, parent, folder, None):
                 if also:

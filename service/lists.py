@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -12,10 +13,11 @@ from service.model import PUBLIC, HistoryEntry, Job, JobStatus, Outcome, Phase, 
 from service.ports import Ids, Quota, Transaction
 
 
-def parent_of(job: Job, title: str, count: int) -> Job:
+def parent_of(job: Job, title: str, items: Sequence[ListItem]) -> Job:
     """The job as a list's parent: under way from the beginning."""
-    progress = Progress(phase=Phase.ITEMS, downloaded=0, total=count)
-    return replace(job, status=JobStatus.PROCESSING, title=title, progress=progress, started_at=job.created_at)
+    progress = Progress(phase=Phase.ITEMS, downloaded=0, total=len(items))
+    key = hashlib.sha256("\n".join(item.url.text for item in items).encode()).hexdigest()
+    return replace(job, status=JobStatus.PROCESSING, title=title, progress=progress, started_at=job.created_at, items_key=key)
 
 
 async def add_children(transaction: Transaction, quota: Quota, ids: Ids, parent: Job, items: Sequence[ListItem]) -> list[Job]:

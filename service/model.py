@@ -178,6 +178,8 @@ class Job:
     refresh: bool = False
     position: int = 0
     """Among its parent's children."""
+    items_key: str = ""
+    """Of a list, when it is made: a digest of the items that it takes. Not read back."""
     status: JobStatus = JobStatus.PENDING
     attempt: int = 1
     """Rises each time the job enters the queue; the engine never runs the same attempt again once it ended."""
@@ -197,9 +199,9 @@ class Job:
     @property
     def dedupe_key(self) -> str:
         """Alike for two requests of one download session that ask for the same bytes. A list's items are the list's alone,
-        and no two lists are alike: each may take other items of the same address.
+        and two lists of one address are alike only if they take the same items.
         """
-        family = f"\n{self.parent_id}" if self.parent_id else f"\n{self.id}" if self.is_list else ""
+        family = f"\n{self.parent_id}" if self.parent_id else f"\n{self.items_key or self.id}" if self.is_list else ""
         return hashlib.sha256(f"{self.url.text}\n{self.selection.key}\n{self.scope}{family}".encode()).hexdigest()
 
     @property

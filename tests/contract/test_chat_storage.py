@@ -10,16 +10,14 @@ from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
-from cryptography.fernet import Fernet
 
-from service.chat import Card, CardState, Delivery, DeliveryState, Place, Preferences, ReceivedUpdate, TelegramCopy, TelegramUser
+from service.chat import Card, CardState, Delivery, DeliveryState, Place, Preferences, TelegramCopy, TelegramUser
 from service.descriptions import Choice, Description, DescriptionKind, ListItem
 from service.media_url import MediaUrl
-from service.model import DownloadSession, HistoryEntry, Job, JobFile, MediaFile, MediaKey, Origin, Outcome
+from service.model import DownloadSession, Job, JobFile, MediaFile, MediaKey, Origin
 from service.selection import Clip, MediaType, Selection
 from storage import tables
 from storage.database import SqlDatabase
-from storage.inbox import KEPT
 from storage.migrate import upgrade
 from storage.vault import MultiFernetVault
 
@@ -125,7 +123,7 @@ async def room(database: SqlDatabase) -> Room:
 async def sealed(database_url: str) -> AsyncIterator[SqlDatabase]:
     """A database with a vault."""
     await upgrade(database_url)
-    database = SqlDatabase(database_url, vault=MultiFernetVault([Fernet.generate_key().decode()]))
+    database = SqlDatabase(database_url, vault=MultiFernetVault(["a key that is long enough"]))
     yield database
     await database.close()
 
@@ -177,56 +175,6 @@ async def test_preferences_are_the_defaults_until_they_are_changed(room: Room) -
         await transaction.preferences.put(room.account_id, changed)
     async with room.database.read() as transaction:
         assert await transaction.preferences.get(room.account_id) == changed
-
-
-# --- the inbox --------------------------------------------------------------------------------------------------------
-
-
-def an_update(number: int, bot_id: int = BIG_ID) -> ReceivedUpdate:
-    return ReceivedUpdate(bot_id=bot_id, update_id=number, body=f'{{"text": "hello {number}"}}', received_at=NOW)
-
-
-async def test_an_update_is_new_once(database: SqlDatabase) -> None:
-    async with database.write() as transaction:
-        assert await transaction.updates.add([an_update(1), an_update(2)]) == {1, 2}
-        assert await transaction.updates.add([an_update(2), an_update(3)]) == {3}
-        assert await transaction.updates.add([]) == set()
-
-
-async def test_what_is_done_is_not_new_when_it_is_told_again(database: SqlDatabase) -> None:
-    async with database.write() as transaction:
-        await transaction.updates.add([an_update(1), an_update(2)])
-        await transaction.updates.done(BIG_ID, [1])
-        assert await transaction.updates.add([an_update(1)]) == set()
-        assert await transaction.updates.open(BIG_ID) == [an_update(2)]
-
-
-async def test_the_inboxes_of_two_bots_are_two(database: SqlDatabase) -> None:
-    async with database.write() as transaction:
-        await transaction.updates.add([an_update(1)])
-        assert await transaction.updates.add([an_update(1, bot_id=2)]) == {1}
-        await transaction.updates.done(BIG_ID, [1])
-        assert await transaction.updates.open(2) == [an_update(1, bot_id=2)]
-
-
-async def test_open_updates_come_oldest_first_and_old_ones_that_are_done_go(database: SqlDatabase) -> None:
-    async with database.write() as transaction:
-        await transaction.updates.add([an_update(number) for number in (5, 3, 4)])
-        assert [one.update_id for one in await transaction.updates.open(BIG_ID)] == [3, 4, 5]
-        await transaction.updates.done(BIG_ID, [3])
-        await transaction.updates.add([an_update(KEPT + 10)])
-        await transaction.updates.done(BIG_ID, [KEPT + 10])
-        assert [one.update_id for one in await transaction.updates.open(BIG_ID)] == [4, 5], "what is open stays, however old"
-    async with database.reader.connect() as connection:
-        left = (await connection.execute(sa.select(tables.telegram_updates.c.update_id))).scalars().all()
-    assert sorted(left) == [4, 5, KEPT + 10]
-
-
-async def test_an_update_stands_encrypted_in_the_table(sealed: SqlDatabase) -> None:
-    async with sealed.write() as transaction:
-        await transaction.updates.add([an_update(1)])
-        assert await transaction.updates.open(BIG_ID) == [an_update(1)]
-    assert "hello" not in await raw(sealed, tables.telegram_updates)
 
 
 # --- cards ------------------------------------------------------------------------------------------------------------
@@ -413,74 +361,3 @@ async def test_what_an_account_had_of_a_medium_is_known(room: Room) -> None:
         assert await transaction.media_files.had_by(room.account_id, "site", "42") == {"video:mp4:best"}
         assert await transaction.media_files.had_by(0, "site", "42") == set()
         assert await transaction.media_files.had_by(room.account_id, "site", "43") == set()
-
-
-# --- kept values ------------------------------------------------------------------------------------------------------
-
-
-async def test_of_several_who_take_a_value_one_gets_it(database: SqlDatabase) -> None:
-    async with database.write() as transaction:
-        await transaction.kept_values.put("n", "old")
-        await transaction.kept_values.put("n", "v")
-
-    async def take(value: str) -> bool:
-        async with database.write() as transaction:
-            return await transaction.kept_values.remove("n", value)
-
-    assert sorted(await asyncio.gather(take("v"), take("v"), take("old"))) == [False, False, True]
-
-
-# --- history ----------------------------------------------------------------------------------------------------------
-
-
-async def with_history(room: Room) -> None:
-    titles = ["Red Cats", "blue CATS", "100% dogs", "Straße", "under_score"]
-    async with room.database.write() as transaction:
-        for number, title in enumerate(titles):
-            entry = HistoryEntry(
-                job_id=UUID(int=100 + number),
-                attempt=1,
-                account_id=room.account_id,
-                download_session_id=UUID(int=1),
-                origin=Origin.CHAT,
-                outcome=Outcome.SUCCESS,
-                title=title,
-                url=f"https://example.com/{number}",
-                message="m",
-                code=None,
-                files=("a", "b"),
-                started_at=NOW,
-                ended_at=NOW,
-            )
-            await transaction.history.add(entry)
-
-
-@pytest.mark.parametrize(
-    ("words", "titles"),
-    [
-        ([], ["under_score", "Straße", "100% dogs", "blue CATS", "Red Cats"]),
-        (["cats"], ["blue CATS", "Red Cats"]),
-        (["CATS", "red"], ["Red Cats"]),
-        (["%"], ["100% dogs"]),
-        (["_"], ["under_score"]),
-        (["STRASSE"], ["Straße"]),
-        (["example.com/1"], ["blue CATS"]),
-        (["nothing"], []),
-        (["\\"], []),
-    ],
-)
-async def test_history_is_searched_as_people_mean_it(room: Room, words: list[str], titles: list[str]) -> None:
-    await with_history(room)
-    async with room.database.read() as transaction:
-        entries, count = await transaction.history.page(room.account_id, words=words)
-    assert [entry.title for entry in entries] == titles
-    assert count == len(titles)
-
-
-async def test_history_is_paged_and_of_one_account(room: Room) -> None:
-    await with_history(room)
-    async with room.database.read() as transaction:
-        entries, count = await transaction.history.page(room.account_id, skip=3, limit=1)
-        others = await transaction.history.page(0)
-    assert ([entry.title for entry in entries], count) == (["blue CATS"], 5)
-    assert others == ([], 0)

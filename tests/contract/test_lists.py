@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -15,7 +16,7 @@ from service.descriptions import ListItem
 from service.errors import InvalidInput, JobNotLive, JobNotRetryable, LimitReached, NoSuchVideo, VideoPrivate
 from service.limits import NoQuota
 from service.media_url import MediaUrl
-from service.model import HistoryEntry, Job, JobStatus, Outcome
+from service.model import DownloadSession, HistoryEntry, Job, JobStatus, Origin, Outcome
 from service.ports import Transaction
 from storage.migrate import upgrade
 from tests.support.fakes import FakeWeb
@@ -251,3 +252,18 @@ async def test_a_list_over_the_limit_is_refused_as_a_whole(database_url: str, tm
             await submitted(house, 1, 2, 3)
         async with house.database.read() as transaction:
             assert await transaction.jobs.live() == []
+
+
+async def test_another_range_of_the_same_list_is_another_list(house: House) -> None:
+    """Two cards about one playlist: what the second one takes must not be taken for the first one's."""
+    house.web.pages.update({f"https://example.com/{number}": b"bytes" for number in range(1, 5)})
+    items = [ListItem(url=MediaUrl.parse(f"https://example.com/{number}")) for number in range(1, 5)]
+    async with house.database.write() as transaction:
+        session = DownloadSession(
+            id=uuid4(), folder=uuid4(), owner_id=0, created_by=Origin.CHAT, created_at=house.clock.now(), last_activity=house.clock.now()
+        )
+        await transaction.download_sessions.add(session)
+    first = await house.downloads.submit_list(house.order("list", download_session_id=session.id), "List", items[:2])
+    second = await house.downloads.submit_list(house.order("list", download_session_id=session.id), "List", items[2:])
+    assert first.id != second.id
+    await house.completed(first, second)
