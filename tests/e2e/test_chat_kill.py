@@ -70,6 +70,7 @@ def test_killed_while_a_card_counts_down_it_starts_by_itself_after_the_restart(
     service = start(**telegram.settings)
     telegram.api.user(ALICE).says(site.url("n/countdown.mp4"))
     card = until_sent(telegram, "Starts by itself")
+    eventually(lambda: service.rows("select 1 from cards where message_id is not null"), "its message is written down")
     service.kill()
     service.start()
     assert the_file(telegram)["message_id"] == card["message_id"]

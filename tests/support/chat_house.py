@@ -69,6 +69,8 @@ class ChatWeb(FakeWeb):
     sides: tuple[int, int] | None = None
     thumbnails: bytes | None = None
     unexpected: Exception | None = None
+    stops_after: int | None = None
+    """So many downloads go through, the next ones wait at a gate."""
 
     async def describe(self, url: MediaUrl, trust_class: str = "public") -> Description:
         if self.unexpected is not None:
@@ -83,6 +85,8 @@ class ChatWeb(FakeWeb):
     async def _download(self, request: FetchRequest, watcher: FetchWatcher, body: bytes, found: Identified) -> Fetched:
         if self.unexpected is not None:
             raise self.unexpected
+        if self.stops_after is not None and len(self.fetched) >= self.stops_after:
+            self.gate = self.gate or asyncio.Event()
         pictures = self.posts.get(request.url.text)
         if pictures is None:
             fetched = await super()._download(request, watcher, body, found)
@@ -237,14 +241,6 @@ class ChatHouse(House):
         # The last looks of a card follow its last state.
         unfinished = [] if self.start_delay >= timedelta(seconds=5) else [f"card {one}" for one in self.chat._attendant._watches]
         return [*rows, *map(str, self.api.pending_updates), *unfinished]
-
-    async def settled_deliveries(self) -> None:
-        """No call that sends a file is under way."""
-
-        async def is_quiet() -> bool:
-            return not await self.count(tables.deliveries, tables.deliveries.c.state.in_(["sending", "announcing"]))
-
-        await self.until(is_quiet, "no file on its way")
 
     def files(self, chat_id: int) -> list[dict[str, Any]]:
         """The bot's messages that hold a file."""
