@@ -116,18 +116,18 @@ class Buttons:
     # --- menus --------------------------------------------------------------------------------------------------------
 
     async def _subtitles(self, card: Card, visit: Visit, argument: str) -> str | None:
+        del argument
         told = _told(card)
         if len(told.languages) == 1:
             return await self._language(card, visit, "0")
         await self._waits(card)
         self._attendant.attend(card.id, menu=Verb.SUBTITLES)
-        return argument or None
+        return None
 
-    async def _back(self, card: Card, visit: Visit, argument: str) -> str | None:
-        del visit
+    async def _back(self, card: Card, visit: Visit, argument: str) -> None:
+        del visit, argument
         await self._waits(card)
         self._attendant.attend(card.id)
-        return argument or None
 
     async def _wait(self, card: Card, visit: Visit, argument: str) -> str | None:
         del argument
@@ -192,11 +192,10 @@ class Buttons:
         self._attendant.attend(card.id)
         return visit.texts.starting
 
-    async def _other(self, card: Card, visit: Visit, argument: str) -> str | None:
-        del visit
+    async def _other(self, card: Card, visit: Visit, argument: str) -> None:
+        del visit, argument
         again = await self._cards.open_again(card)
         self._attendant.attend(again.id)
-        return argument or None
 
 
 def _told(card: Card) -> Description:

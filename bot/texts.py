@@ -43,7 +43,6 @@ class Texts:
     starts_soon: str
     choose: str
     clip: str
-    audio_only: str
     subtitles: str
     subtitles_choose: str
     cancel: str
@@ -91,7 +90,6 @@ class Texts:
     link_lives: str
     link_button: str
     no_longer_stored: str
-    ready: str
 
     # --- answers to buttons
     gone: str
@@ -119,7 +117,6 @@ class Texts:
     older: str
     status_title: str
     status_none: str
-    status_behind: str
     stop_all: str
     stop_all_done: str
     settings_title: str
@@ -197,7 +194,6 @@ ENGLISH = Texts(
     starts_soon="Starts by itself in a moment: <b>{choice}</b>",
     choose="What would you like?",
     clip="✂️ {start} – {end}",
-    audio_only="🎧 {format}",
     subtitles="💬 Subtitles",
     subtitles_choose="In which language?",
     cancel="✖ Cancel",
@@ -244,7 +240,6 @@ ENGLISH = Texts(
     link_lives="It works for {time}.",
     link_button="⬇ {name}",
     no_longer_stored="This file is no longer stored.",
-    ready="Ready: {title}",
     gone="This button no longer leads anywhere. Send me the link again.",
     not_yours="This belongs to somebody else.",
     already="That is under way already.",
@@ -266,7 +261,6 @@ ENGLISH = Texts(
     older="Older ›",
     status_title="<b>Under way</b>",
     status_none="Nothing is under way. Send me a link.",
-    status_behind="{ahead} before it",
     stop_all="✖ Stop all",
     stop_all_done="Stopped: {count}.",
     settings_title="<b>Settings</b>\nWhat you choose on a card is remembered; here you can change it.",

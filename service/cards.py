@@ -84,7 +84,7 @@ class ChatCards:
         card = self._card(member, request, 0, finds[0]).described(told, None)
         return (await self._added([card], request))[0]
 
-    async def open_again(self, card: Card, clip: Clip | None = None) -> Card:
+    async def open_again(self, card: Card) -> Card:
         """Another card about the same: for another format. It waits for a choice."""
         again = replace(
             card,
@@ -94,7 +94,6 @@ class ChatCards:
             message_id=None,
             asks=True,
             has_media=False,
-            clip=clip or card.clip,
             state=CardState.OFFERED if card.description else CardState.LOOKING,
             starts_at=None,
             job_id=None,
@@ -279,8 +278,7 @@ class ChatCards:
                 raise AlreadyChosen
             for delivery in await transaction.deliveries.of_card(card.id):
                 if delivery.state is DeliveryState.FAILED:  # stopped, say
-                    anew = replace(delivery, state=DeliveryState.WAITING, tries=0, error_code=None)
-                    await transaction.deliveries.save(anew, if_state=delivery.state)
+                    await transaction.deliveries.save(delivery.anew(), if_state=delivery.state)
         try:
             await self._downloads.retry(card.job_id)
         except Conflict:
@@ -292,13 +290,13 @@ class ChatCards:
         """The card after its job, or its files, came to an end."""
         return await self._save(card, replace(card.ended(state), error_code=error_code))
 
-    async def find(self, card_id: str, *, account_id: int, bot_id: int, is_admin: bool = False) -> Card:
+    async def find(self, card_id: str, *, account_id: int, bot_id: int) -> Card:
         """Raises `CardGone`, `NotYours`."""
         async with self._database.read() as transaction:
             card = await transaction.cards.get(card_id)
         if card is None or card.bot_id != bot_id:
             raise CardGone
-        if card.account_id != account_id and not is_admin:
+        if card.account_id != account_id:
             raise NotYours
         return card
 

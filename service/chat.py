@@ -165,6 +165,10 @@ class Delivery:
     error_code: str | None = None
     created_at: datetime
 
+    def anew(self) -> Delivery:
+        """As if nothing had been tried: somebody asked for it."""
+        return replace(self, state=DeliveryState.WAITING, tries=0, error_code=None)
+
     def begun(self) -> Delivery:
         return replace(self, state=DeliveryState.SENDING, tries=self.tries + 1)
 

@@ -92,18 +92,17 @@ class Deliveries:
                     await transaction.deliveries.save(ended, if_state=delivery.state)
             await transaction.cards.save(card.ended(CardState.DISMISSED), if_state=card.state)
 
-    async def send_again(self, card: Card) -> list[Delivery]:
-        """Those of the card that did not arrive, or may not have, from the beginning."""
+    async def send_again(self, card: Card) -> bool:
+        """Those of the card that did not arrive, or may not have, from the beginning. False when there are none."""
         async with self._database.write() as transaction:
             found = []
             for delivery in await transaction.deliveries.of_card(card.id):
                 if delivery.state is not DeliveryState.DELIVERED and (not card.state.is_open or not delivery.state.is_open):
-                    anew = replace(delivery, state=DeliveryState.WAITING, tries=0, error_code=None)
-                    await transaction.deliveries.save(anew, if_state=delivery.state)
-                    found.append(anew)
+                    await transaction.deliveries.save(delivery.anew(), if_state=delivery.state)
+                    found.append(delivery)
             if found and not card.state.is_open:
                 await transaction.cards.save(replace(card, state=CardState.ORDERED, error_code=None), if_state=card.state)
-        return found
+        return bool(found)
 
     async def of_card(self, card_id: str) -> list[Delivery]:
         async with self._database.read() as transaction:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from http import HTTPStatus
 from pathlib import PurePath
-from typing import BinaryIO, Final
+from typing import Final
 
 from aiohttp import web
 
 from webapi.chat_room import ChatFileNotFound, RoomFile
 from webapi.media import attachment
-from webapi.problems import Problem, Refused
-from webapi.ranges import Slice, wanted
+from webapi.ranges import answer_for, send_part, wanted
 
 _SHOWN: Final = {
     "jpg": "image/jpeg",
@@ -41,29 +39,12 @@ async def send_room_file(request: web.Request, file: RoomFile, tag: str) -> web.
         raise ChatFileNotFound from None
     with opened:
         size = await asyncio.to_thread(opened.seek, 0, 2)
-        return await _send(request, opened, size, wanted(request.method, request.headers, etag=tag, size=size), _headers(file, tag))
-
-
-async def _send(request: web.Request, file: BinaryIO, size: int, part: Slice, headers: dict[str, str]) -> web.StreamResponse:
-    if part.status is HTTPStatus.NOT_MODIFIED:
-        return web.Response(status=304, headers={name: headers[name] for name in ("ETag", "Cache-Control")})
-    if part.status is HTTPStatus.PRECONDITION_FAILED:
-        raise Refused(Problem(status=412, code="precondition_failed", detail="The file is not the one you have"))
-    if part.status is HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-        beyond = {"Content-Range": f"bytes */{size}"}
-        raise Refused(Problem(status=416, code="range_not_satisfiable", detail="The file is shorter than that", headers=beyond))
-    if part.status is HTTPStatus.PARTIAL_CONTENT:
-        headers["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{size}"
-    response = web.StreamResponse(status=part.status, headers=headers)
-    response.content_length = part.length
-    await response.prepare(request)
-    if request.method != "HEAD" and part.length:
-        transport = request.transport
-        if transport is None or transport.is_closing():
-            raise ConnectionResetError("the client has gone")
-        await asyncio.get_running_loop().sendfile(transport, file, part.start, part.length)
-    await response.write_eof()
-    return response
+        part = wanted(request.method, request.headers, etag=tag, size=size)
+        response = answer_for(part, _headers(file, tag), size)
+        if not isinstance(response, web.Response):
+            await send_part(request, response, opened, part)
+            await response.write_eof()
+        return response
 
 
 def _headers(file: RoomFile, tag: str) -> dict[str, str]:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import os
-from http import HTTPStatus
 from typing import Annotated, Any, BinaryIO
 from urllib.parse import quote
 from uuid import UUID
@@ -19,8 +18,7 @@ from service.ports import Database, Media
 from service.signed_links import MEDIA, SignedLinks
 from webapi.contract import ALLOWED, Access, Api, Content
 from webapi.parameters import Header, Query
-from webapi.problems import Problem, Refused
-from webapi.ranges import Slice, wanted
+from webapi.ranges import Slice, answer_for, send_part, wanted
 
 log = logging.getLogger("magpie.media")
 
@@ -110,18 +108,9 @@ class MediaFilesEndpoint:
             return await transaction.media_files.shown_as(*ids, name)
 
     async def _send(self, request: web.Request, shown: JobFile, part: Slice) -> web.StreamResponse:
-        headers = _headers(shown)
-        if part.status is HTTPStatus.NOT_MODIFIED:
-            return web.Response(status=304, headers={name: headers[name] for name in ("ETag", "Cache-Control")})
-        if part.status is HTTPStatus.PRECONDITION_FAILED:
-            raise Refused(Problem(status=412, code="precondition_failed", detail="The file is not the one you have"))
-        if part.status is HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            beyond = {"Content-Range": f"bytes */{shown.media.size}"}
-            raise Refused(Problem(status=416, code="range_not_satisfiable", detail="The file is shorter than that", headers=beyond))
-        if part.status is HTTPStatus.PARTIAL_CONTENT:
-            headers["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{shown.media.size}"
-        response = web.StreamResponse(status=part.status, headers=headers)
-        response.content_length = part.length
+        response = answer_for(part, _headers(shown), shown.media.size)
+        if isinstance(response, web.Response):  # nothing more to send
+            return response
         if self._media.local_path(shown.path) is None:
             return await self._stream(request, response, shown.media, part)
         with await asyncio.to_thread(self._opened, shown) as file:
@@ -158,19 +147,13 @@ class MediaFilesEndpoint:
 async def _send_local(
     request: web.Request, response: web.StreamResponse, file: BinaryIO, media: MediaFile, part: Slice
 ) -> web.StreamResponse:
-    """By sendfile: the kernel copies, and the loop stays free."""
+    """Raises `MediaNotFound` for a file that is not what it was."""
     if os.fstat(file.fileno()).st_size != media.size:
         log.error("stored file has another size than it had", extra={"media": media.id})
         raise MediaNotFound
-    await response.prepare(request)
-    if request.method != "HEAD" and part.length:
-        transport = request.transport
-        if transport is None or transport.is_closing():
-            raise ConnectionResetError("the client has gone")
-        sent = await asyncio.get_running_loop().sendfile(transport, file, part.start, part.length)
-        if sent != part.length:
-            log.error("a stored file shrank while it was sent", extra={"media": media.id})
-            raise ConnectionResetError("the answer broke off")
+    if await send_part(request, response, file, part) != part.length:
+        log.error("a stored file shrank while it was sent", extra={"media": media.id})
+        raise ConnectionResetError("the answer broke off")
     await response.write_eof()
     return response
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import BinaryIO
+
+from aiohttp import web
+
+from webapi.problems import Problem, Refused
 
 _RANGE = re.compile(r"bytes\s*=\s*(\d{0,4000})-(\d{0,4000})", re.ASCII | re.IGNORECASE)
 _ETAG = re.compile(r'(W/)?"([^"]*)"')
@@ -65,3 +71,32 @@ def _names(header: str, etag: str, *, weakly: bool) -> bool:
 def _is(if_range: str | None, etag: str) -> bool:
     """Strong comparison; a date, which we never give, is never ours. Without the header, yes."""
     return if_range is None or if_range.strip() == f'"{etag}"'
+
+
+def answer_for(part: Slice, headers: dict[str, str], size: int) -> web.StreamResponse:
+    """The answer to fill with those bytes of `size`; whole already for a 304. Raises `Refused` (412, 416)."""
+    match part.status:
+        case HTTPStatus.NOT_MODIFIED:
+            return web.Response(status=304, headers={name: headers[name] for name in ("ETag", "Cache-Control")})
+        case HTTPStatus.PRECONDITION_FAILED:
+            raise Refused(Problem(status=412, code="precondition_failed", detail="The file is not the one you have"))
+        case HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            beyond = {"Content-Range": f"bytes */{size}"}
+            raise Refused(Problem(status=416, code="range_not_satisfiable", detail="The file is shorter than that", headers=beyond))
+        case HTTPStatus.PARTIAL_CONTENT:
+            headers = {**headers, "Content-Range": f"bytes {part.start}-{part.end - 1}/{size}"}
+    response = web.StreamResponse(status=part.status, headers=headers)
+    response.content_length = part.length
+    return response
+
+
+async def send_part(request: web.Request, response: web.StreamResponse, file: BinaryIO, part: Slice) -> int:
+    """By sendfile: the kernel copies, and the loop stays free. Returns how many bytes went out; fewer when the file shrank."""
+    await response.prepare(request)
+    sent = part.length
+    if request.method != "HEAD" and part.length:
+        transport = request.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the client has gone")
+        sent = await asyncio.get_running_loop().sendfile(transport, file, part.start, part.length)
+    return sent

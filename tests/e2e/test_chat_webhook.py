@@ -17,7 +17,8 @@ def test_a_link_is_answered_and_nobody_polls(start: StartService, site: MediaSit
     service = start(**telegram.settings, port=str(port), webhook_url=f"http://127.0.0.1:{port}")
     eventually(lambda: telegram.api.calls("setWebhook"), "Telegram is told where to")
     telegram.api.user(ALICE).says(site.url("n/webhook.mp4"))
-    telegram.api.until(lambda: [message for message in telegram.api.sent(ALICE) if "video" in message], timeout=40)
+    assert telegram.api.until(lambda: [message for message in telegram.api.sent(ALICE) if "video" in message], timeout=40)
+    assert not telegram.api.calls("getUpdates")
     done = "select count(*) as n from telegram_updates where body is not null"
     eventually(lambda: service.rows(done)[0]["n"] == 0, "the update is done")
 
