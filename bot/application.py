@@ -15,11 +15,12 @@ from telegram import Message, Update
 from telegram.error import Conflict, InvalidToken, NetworkError, TelegramError
 from telegram.ext import CallbackContext, TypeHandler
 
+from bot.attachments import Attachments, Thumbnails
 from bot.attendant import Attendant
 from bot.buttons import Buttons
 from bot.commands import KNOWN, OWNER_PREFIX, Commands, command_in, menus
 from bot.connection import POLL, ChatOptions, make_application, make_bot
-from bot.delivery import Courier, DeliveryPolicy, Links, Thumbnails
+from bot.delivery import Courier, DeliveryPolicy, Links
 from bot.forget import KIND as FORGET
 from bot.forget import ForgetPage
 from bot.greeting import Greeter
@@ -31,6 +32,7 @@ from bot.keys import Key
 from bot.languages import for_language
 from bot.messages import Messages
 from bot.outbox import ChatGone, Lost, MessageGone, NotAccepted, NotReached, Outbox
+from bot.patience import Patience
 from bot.posts import PostKeeper
 from bot.settings import KIND as SETTINGS
 from bot.settings import SettingsPage
@@ -51,8 +53,6 @@ ALLOWED_UPDATES = ("message", "callback_query")
 POLL_STOPS_WITHIN = 2.0
 STOP_WITHIN = 5.0
 """Seconds that handlers are given to end; what they did not finish is in the inbox."""
-PAUSES = (1.0, 2.0, 5.0, 15.0, 60.0)
-"""Seconds between tries to reach Telegram at the start; the last one repeats."""
 
 
 class ChatState(StrEnum):
@@ -123,15 +123,20 @@ class TelegramChat:
 
     def _make_attendant(self) -> Attendant:
         parts, options = self._parts, self._options
-        policy = DeliveryPolicy(upload_limit=options.upload_limit, link_life=options.link_life, vault_chat=options.vault_chat)
-        courier = Courier(
+        attachments = Attachments(
             deliveries=parts.deliveries,
             outbox=self._outbox,
             media=parts.media,
             thumbnails=parts.thumbnails,
-            links=parts.links,
-            policy=policy,
             bot_id=options.bot_id,
+            vault_chat=options.vault_chat,
+        )
+        courier = Courier(
+            deliveries=parts.deliveries,
+            outbox=self._outbox,
+            attachments=attachments,
+            links=parts.links,
+            policy=DeliveryPolicy(upload_limit=options.upload_limit, link_life=options.link_life),
         )
         return Attendant(
             cards=parts.cards,
@@ -190,7 +195,7 @@ class TelegramChat:
 
     async def _until_reached(self, call: Callable[[], Awaitable[None]]) -> None:
         """Again and again. Raises `InvalidToken`."""
-        tries = 0
+        patience = Patience()
         while True:
             try:
                 return await call()
@@ -198,8 +203,7 @@ class TelegramChat:
                 raise
             except TelegramError as broken:
                 log.warning("Telegram is out of reach, trying again", extra={"cause": type(broken).__name__})
-                await asyncio.sleep(PAUSES[min(tries, len(PAUSES) - 1)])
-                tries += 1
+                await patience.pause()
 
     async def _begin(self) -> None:
         self.name = self._bot.username

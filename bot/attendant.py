@@ -11,14 +11,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from bot.cards import Situation, View, view_of
-from bot.delivery import Courier
+from bot.delivery import Courier, took_long
+from bot.display import Display, Looks
 from bot.identity import texts_for
 from bot.lanes import Lane
 from bot.outbox import ChatGone, Lost, MessageGone, NotAccepted, NotReached, Outbox
+from bot.patience import Patience
 from service.accounts import Members
 from service.cards import ChatCards
-from service.chat import Card, CardState, Delivery, DeliveryState, Member
+from service.chat import Card, CardState, DeliveryState, Member
 from service.deliveries import Deliveries
 from service.descriptions import DescriptionKind
 from service.downloads import Downloads
@@ -36,8 +37,6 @@ MIN_GAP = 1.0
 """Seconds between two looks at a job's progress; the rate limiter spaces the edits further."""
 LIST_GAP = 6.0
 """Seconds between two looks at a list's progress while its files go out."""
-PAUSES = (1.0, 5.0, 15.0, 60.0, 300.0)
-"""Seconds between tries while Telegram cannot be reached; the last one repeats."""
 
 
 @dataclass(slots=True, eq=False)
@@ -48,11 +47,10 @@ class _Watch:
     news: asyncio.Event = field(default_factory=asyncio.Event)
     newest: Job | None = None
     """As last heard of: a running job's row follows a little later."""
-    shown: View | None = None
+    looks: Looks = field(default_factory=Looks)
     delivering: asyncio.Task[None] | None = None
-    menu: str = ""
-    is_unseen: bool = False
-    """Our message was deleted, or the bot was blocked: nobody sees it move."""
+    ends_loudly: bool = False
+    """It took long, and does not end with a file: whoever waits is told."""
 
 
 class Attendant:
@@ -73,6 +71,7 @@ class Attendant:
     ) -> None:
         self._cards, self._deliveries, self._downloads, self._database = cards, deliveries, downloads, database
         self._members, self._courier, self._outbox, self._events, self._clock = members, courier, outbox, events, clock
+        self._display = Display(cards=cards, deliveries=deliveries, downloads=downloads, database=database, outbox=outbox)
         self._watches: dict[str, _Watch] = {}
         self._followed: dict[UUID, set[str]] = {}
         self._looks = asyncio.Semaphore(LOOKS_AT_ONCE)
@@ -84,7 +83,7 @@ class Attendant:
     def attend(self, card_id: str, *, menu: str = "") -> None:
         """Begin to look after the card, or look again at once."""
         watch = self._watches.setdefault(card_id, _Watch())
-        watch.menu = menu
+        watch.looks.menu = menu
         if watch.task is None and not self._stopping:
             watch.task = asyncio.create_task(self._attend(card_id, watch), name=f"card {card_id}")
         watch.news.set()
@@ -108,7 +107,7 @@ class Attendant:
 
     async def resume(self, bot_id: int) -> int:
         """After a start: attend all that is open. Returns how many."""
-        cards = await self._cards.open_cards(bot_id)
+        cards = await self._cards.unfinished(bot_id)
         for card in cards:
             if card.state is not CardState.OFFERED or card.starts_at is not None or card.message_id is None:
                 self.attend(card.id)
@@ -127,14 +126,13 @@ class Attendant:
 
     async def _attend(self, card_id: str, watch: _Watch) -> None:
         try:
-            tries = 0
+            patience = Patience()
             while True:
                 try:
                     await self._steps(card_id, watch)
                 except (NotReached, Lost) as broken:
                     log.warning("Telegram does not answer, the card waits", extra={"cause": type(broken).__name__})
-                    await asyncio.sleep(PAUSES[min(tries, len(PAUSES) - 1)])
-                    tries += 1
+                    await patience.pause()
                     continue
                 if not watch.news.is_set():
                     return
@@ -155,20 +153,22 @@ class Attendant:
             if not followers:
                 del self._followed[job_id]
         if watch is not None and watch.news.is_set() and not self._stopping:  # pressed while it was ending
-            self.attend(card_id, menu=watch.menu)
+            self.attend(card_id, menu=watch.looks.menu)
 
     async def _leave(self, card_id: str) -> None:
         """What is not ordered yet will not be: nothing is tried again at each start. A job that is ordered goes on."""
         card = await self._cards.get(card_id)
         if card is not None and card.state in {CardState.LOOKING, CardState.OFFERED}:
-            await self._cards.ended(card, CardState.DISMISSED)
+            card = await self._cards.ended(card, CardState.DISMISSED)
+        if card is not None and not card.state.is_open:
+            await self._cards.settled(card)
 
     async def _say_that_it_failed(self, card_id: str, watch: _Watch) -> None:
         card = await self._cards.get(card_id)
         if card is None or (member := await self._members.of_account(card.account_id)) is None:
             return
         with suppress(ChatGone, NotReached, Lost, NotAccepted, MessageGone):
-            await self._show(await self._cards.failed(card), member, watch)
+            await self._display.show(await self._cards.failed(card), member, watch.looks)
 
     async def _steps(self, card_id: str, watch: _Watch) -> None:
         """From the card's present state until nothing more is to happen by itself."""
@@ -188,7 +188,9 @@ class Attendant:
                     await self._follow(card, member, watch)
                 case _:
                     if not await self._is_file(card):
-                        await self._show(card, member, watch)
+                        await self._display.show(card, member, watch.looks, anew=watch.ends_loudly)
+                        watch.ends_loudly = False
+                    await self._cards.settled(card)
                     return
 
     async def _is_file(self, card: Card) -> bool:
@@ -217,7 +219,7 @@ class Attendant:
 
     async def _offer(self, card: Card, member: Member, watch: _Watch) -> bool:
         """Show it, and wait for a button or for its time. False when only a button goes on from here."""
-        card = await self._show(card, member, watch)
+        card = await self._display.show(card, member, watch.looks)
         if card.starts_at is None:
             return watch.news.is_set()
         left = (card.starts_at - self._clock.now()).total_seconds()
@@ -262,7 +264,7 @@ class Attendant:
             if job.is_list or job.status is JobStatus.COMPLETED:
                 await self._deliver(card, member, watch, job)
             if not job.status.is_live:
-                await self._close(card, job)
+                watch.ends_loudly = await self._close(card, job)
                 return
             if not is_first or not await self._news_within(watch, FIRST_SIGHT):
                 card = await self._show_progress(card, member, watch, job, lane=Lane.TEXT if is_first else Lane.PROGRESS)
@@ -279,9 +281,9 @@ class Attendant:
         heard = watch.newest
         newest = heard if heard is not None and heard.id == job.id and heard.seq > job.seq else job
         try:
-            return await self._show(card, member, watch, job=newest, lane=lane)
+            return await self._display.show(card, member, watch.looks, job=newest, lane=lane)
         except ChatGone:
-            watch.is_unseen = True
+            watch.looks.is_unseen = True
             return card
 
     async def _news_within(self, watch: _Watch, seconds: float) -> bool:
@@ -292,22 +294,25 @@ class Attendant:
             return False
         return True
 
-    async def _close(self, card: Card, job: Job) -> None:
-        """The card after its job's end; what could not be delivered is said."""
+    async def _close(self, card: Card, job: Job) -> bool:
+        """The card after its job's end; what could not be delivered is said. Whether to say it aloud."""
         if job.status is JobStatus.CANCELLED:
             await self._cards.ended(card, CardState.DISMISSED)
-        elif job.status is JobStatus.FAILED:
-            await self._cards.ended(card, CardState.FAILED, job.error_code)
-        else:
-            states = [one for one in await self._deliveries.of_card(card.id) if job.is_list or one.job_id == job.id]
-            failed = next((one for one in states if one.state is DeliveryState.FAILED), None)
-            unsure = next((one for one in states if one.state is DeliveryState.UNSURE), None)
-            if unsure is not None:
-                await self._cards.ended(card, CardState.FAILED, "may_be_there")
-            elif failed is not None:
-                await self._cards.ended(card, CardState.FAILED, "not_delivered" if job.is_list else _code_of(failed))
-            else:
-                await self._cards.ended(card, CardState.DELIVERED)
+            return False
+        code = await self._what_went_wrong(card, job)
+        await self._cards.ended(card, CardState.FAILED if code else CardState.DELIVERED, code)
+        return took_long(job) and (code is not None or job.is_list)
+
+    async def _what_went_wrong(self, card: Card, job: Job) -> str | None:
+        if job.status is JobStatus.FAILED:
+            return job.error_code or "error"
+        deliveries = [one for one in await self._deliveries.of_card(card.id) if job.is_list or one.job_id == job.id]
+        if any(one.state is DeliveryState.UNSURE for one in deliveries):
+            return "may_be_there"
+        failed = next((one for one in deliveries if one.state is DeliveryState.FAILED), None)
+        if failed is None:
+            return None
+        return "not_delivered" if job.is_list else failed.error_code or "not_delivered"
 
     async def _deliver(self, card: Card, member: Member, watch: _Watch, job: Job) -> None:
         """What is ready goes out, one file after the other, in order."""
@@ -330,73 +335,9 @@ class Attendant:
                 continue
             if not job.is_list and parcel.files and await self._courier.needs_upload(parcel):
                 with suppress(ChatGone):  # the courier finds out for itself, and ends the delivery
-                    await self._show(card, member, watch, job=job)
+                    await self._display.show(card, member, watch.looks, job=job)
                 await self._outbox.action(card.place, "upload_document")
             await self._courier.bring(delivery, texts)
             if job.is_list and asyncio.get_running_loop().time() - shown > LIST_GAP:
                 await self._show_progress(card, member, watch, await self._downloads.get(job.id), lane=Lane.PROGRESS)
                 shown = asyncio.get_running_loop().time()
-
-    async def _children(self, job: Job) -> list[Job]:
-        async with self._database.read() as transaction:
-            return await transaction.jobs.children_of(job.id)
-
-    # --- showing ------------------------------------------------------------------------------------------------------
-
-    async def _show(self, card: Card, member: Member, watch: _Watch, *, job: Job | None = None, lane: Lane = Lane.TEXT) -> Card:
-        """Make our message look as the card is; a new message where there is none, or no longer."""
-        view = view_of(card, await self._situation(card, member, watch, job))
-        if (view == watch.shown and card.message_id is not None) or (watch.is_unseen and lane is Lane.PROGRESS):
-            return card
-        if card.message_id is not None:
-            try:
-                await self._outbox.edit(
-                    card.place, card.message_id, view.text, keyboard=view.keyboard, is_caption=card.has_media, lane=lane
-                )
-            except MessageGone:
-                watch.is_unseen = True
-                if lane is Lane.PROGRESS:
-                    return card
-                card = await self._cards.shown(card, None)
-            except NotAccepted:
-                log.warning("a card's new looks were not accepted")
-        if card.message_id is None:
-            card = await self._send(card, view)
-        watch.shown = view
-        return card
-
-    async def _send(self, card: Card, view: View) -> Card:
-        picture = card.description.picture if card.description else None
-        if picture is not None and len(view.text) <= 1000:  # noqa: PLR2004 - Telegram's limit for captions is 1,024
-            try:
-                sent = await self._outbox.show_picture(card.place, picture, view.text, keyboard=view.keyboard, reply_to=card.request_id)
-                return await self._cards.shown(card, sent.message_id, has_media=True)
-            except NotAccepted:
-                log.info("Telegram does not take the picture of a card")
-        sent = await self._outbox.say(card.place, view.text, keyboard=view.keyboard, reply_to=card.request_id)
-        return await self._cards.shown(card, sent.message_id, has_media=False)
-
-    async def _situation(self, card: Card, member: Member, watch: _Watch, job: Job | None) -> Situation:
-        if job is None and card.job_id is not None:
-            with suppress(JobNotFound):
-                job = await self._downloads.get(card.job_id)
-        ahead = await self._downloads.ahead_of(job) if job is not None and job.status is JobStatus.PENDING else None
-        told = card.description
-        had: set[str] = set()
-        if card.state is CardState.OFFERED and told is not None and told.kind is DescriptionKind.MEDIUM:
-            async with self._database.read() as transaction:
-                had = await transaction.media_files.had_by(member.account.id, told.extractor, told.id)
-        return Situation(
-            texts=texts_for(member),
-            preferences=member.preferences,
-            upload_limit=self._cards.policy.upload_limit,
-            job=job,
-            ahead=ahead,
-            children=tuple(await self._children(job)) if job is not None and job.is_list else (),
-            had=frozenset(had),
-            menu=watch.menu,
-        )
-
-
-def _code_of(delivery: Delivery) -> str:
-    return delivery.error_code or "not_delivered"

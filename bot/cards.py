@@ -42,6 +42,8 @@ class Situation:
     ahead: int | None = None
     """How many jobs are before this one in the queue."""
     children: tuple[Job, ...] = ()
+    arrived: int = 0
+    """How many of a list's items the chat has."""
     had: frozenset[str] = field(default_factory=frozenset)
     """The selections in which the asker has this medium already."""
     menu: str = ""
@@ -204,9 +206,8 @@ def _download_line(state: Progress, texts: Texts) -> str:
 
 
 def _items_line(now: Situation) -> str:
-    done = sum(child.status is JobStatus.COMPLETED for child in now.children)
     failed = sum(child.status is JobStatus.FAILED for child in now.children)
-    line = now.texts.items_done.format(done=done, count=len(now.children))
+    line = now.texts.items_done.format(done=now.arrived, count=len(now.children))
     return f"{line}, {now.texts.items_failed.format(failed=failed)}" if failed else line
 
 

@@ -9,38 +9,34 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import IO, Any, Protocol
+from typing import Any
 from weakref import WeakValueDictionary
 
-from telegram import InlineKeyboardButton, InlineKeyboardMarkup, Message
+from telegram import InlineKeyboardButton, InlineKeyboardMarkup
 
 from bot import wording
+from bot.attachments import Attachments
 from bot.cards import caption_of, file_keyboard
 from bot.outbox import UPLOAD_TIMEOUTS, ChatGone, Lost, MessageGone, NotAccepted, NotReached, Outbox, reply_parameters
-from bot.shapes import Attachment, Shape, album_item, copy_in, how_many_together, input_media, send_call, shape_of
+from bot.patience import Patience
+from bot.shapes import Attachment, Shape, album_item, how_many_together, input_media, send_call, shape_of
 from bot.texts import Texts
-from service.chat import Delivery, DeliveryState, Place, TelegramCopy
+from service.chat import Delivery, DeliveryState, TelegramCopy
 from service.deliveries import Deliveries, Parcel
-from service.model import PUBLIC, Job, JobFile
-from service.ports import Media
+from service.model import Job, JobFile
 
 log = logging.getLogger("magpie.delivery")
 QUIET_FOR = timedelta(seconds=30)
 """A job that took longer ends with a message that notifies."""
-PATIENCE = 30.0
-"""Seconds that a chat waits for the upload of another chat, rather than uploading the same file itself."""
-PAUSES = (1.0, 5.0, 15.0, 60.0, 300.0)
-"""Seconds between tries while Telegram cannot be reached; the last one repeats."""
 
 
-class Thumbnails(Protocol):
-    async def thumbnail(self, file: Path) -> bytes | None: ...
+def took_long(job: Job) -> bool:
+    """Whether whoever asked has turned to something else meanwhile."""
+    begun = job.created_at if job.attempt == 1 else job.started_at or job.created_at
+    return job.ended_at is not None and job.ended_at - begun > QUIET_FOR
 
 
 Links = Callable[[JobFile], str | None]
@@ -53,9 +49,6 @@ class DeliveryPolicy:
 
     upload_limit: int
     link_life: timedelta
-    vault_chat: int | None = None
-    uploads_at_once: int = 32
-    """Many: an upload for a chat that Telegram asked to wait holds its place meanwhile."""
 
 
 class Courier:
@@ -66,29 +59,23 @@ class Courier:
         *,
         deliveries: Deliveries,
         outbox: Outbox,
-        media: Media,
-        thumbnails: Thumbnails,
+        attachments: Attachments,
         links: Links,
         policy: DeliveryPolicy,
-        bot_id: int,
     ) -> None:
-        self._deliveries, self._outbox, self._media, self._thumbnails = deliveries, outbox, media, thumbnails
-        self._links, self._policy, self._bot_id = links, policy, bot_id
-        self._places = asyncio.Semaphore(policy.uploads_at_once)
+        self._deliveries, self._outbox, self._attachments = deliveries, outbox, attachments
+        self._links, self._policy = links, policy
         self._chats: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
-        self._being_uploaded: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
     async def needs_upload(self, parcel: Parcel) -> bool:
         """Whether it takes a while."""
-        first, vault = parcel.files[0], self._policy.vault_chat
-        if first.media.size > self._policy.upload_limit or await self._deliveries.copy_of(first, self._bot_id) is not None:
-            return False
-        return vault is None or await self._deliveries.in_vault(first, vault) is None
+        first = parcel.files[0]
+        return not self._is_too_large(first) and await self._attachments.needs_upload(first)
 
     async def bring(self, delivery: Delivery, texts: Texts) -> DeliveryState:
         """Until it has arrived, cannot, or nobody knows; while Telegram is out of reach it is tried again and again."""
         assert delivery.id is not None
-        tries, is_anew = 0, False
+        patience, is_anew = Patience(), False
         while True:
             parcel = await self._deliveries.parcel(delivery.id)
             if parcel is None:
@@ -102,8 +89,9 @@ class Courier:
             except ChatGone:
                 return await self._gives_up(parcel, "chat_gone")
             except NotAccepted:
-                if is_anew or not await self._forgot_copies(parcel):
+                if is_anew or not await self._attachments.forget_copies(parcel.files):
                     return await self._gives_up(parcel, "not_accepted")
+                log.info("Telegram refuses what it had taken before, it is uploaded anew")
                 is_anew = True
                 continue
             except FileNotFoundError:
@@ -111,8 +99,7 @@ class Courier:
             except OSError as broken:  # a full disk, a store that does not answer: [Send again] is offered
                 log.error("a stored file could not be read: %s", type(broken).__name__)  # noqa: TRY400 - the traceback adds nothing
                 return await self._gives_up(parcel, "not_delivered")
-            await asyncio.sleep(PAUSES[min(tries, len(PAUSES) - 1)])
-            tries += 1
+            await patience.pause()
 
     async def _bring(self, parcel: Parcel, texts: Texts) -> DeliveryState:
         delivery, card = parcel.delivery, parcel.card
@@ -122,7 +109,7 @@ class Courier:
             return (await self._deliveries.arrived(delivery)).state
         if len(parcel.files) > 1:
             return await self._bring_album(parcel, texts)
-        if parcel.files[0].media.size > self._policy.upload_limit and await self._known(parcel.files[0]) is None:
+        if self._is_too_large(parcel.files[0]) and await self._attachments.known(parcel.files[0]) is None:
             return await self._bring_link(parcel, texts)
         is_cards_own = card.job_id == parcel.job.id and card.message_id is not None
         if is_cards_own:
@@ -131,15 +118,6 @@ class Courier:
             except MessageGone:
                 log.info("the card is gone, the file is sent as a message")
         return await self._send(parcel, texts)
-
-    async def _forgot_copies(self, parcel: Parcel) -> bool:
-        """What Telegram calls these files may hold no longer: they are uploaded anew. False where nothing of theirs was known."""
-        known = [file for file in parcel.files if await self._deliveries.copy_of(file, self._bot_id) is not None]
-        for file in known:
-            await self._deliveries.forget_copy(file, self._bot_id)
-        if known:
-            log.info("Telegram refuses what it had taken before, it is uploaded anew")
-        return bool(known)
 
     async def _gives_up(self, parcel: Parcel, code: str) -> DeliveryState:
         return (await self._deliveries.failed(parcel.delivery, code)).state
@@ -150,11 +128,11 @@ class Courier:
         card, (file, *_) = parcel.card, parcel.files
         assert card.message_id is not None
         begun = replace(parcel.delivery, state=DeliveryState.SENDING)
-        async with self._attached(file) as attachment:
+        async with self._attachments.of(file) as attachment:
             media = input_media(attachment, self._caption(parcel))
             done = await self._outbox.turn_into(card.place, card.message_id, media, file_keyboard(card, texts))
-            copies = self._new_copies([attachment], [done])  # written down before the next in line looks whether there is one
-            if not self._took_long(parcel.job) or (not copies and attachment.copy is None):
+            copies = self._attachments.new_copies([attachment], [done])  # written down before the next in line looks whether there is one
+            if not took_long(parcel.job) or (not copies and attachment.copy is None):
                 return (await self._deliveries.arrived(parcel.delivery, *copies)).state
             await self._deliveries.announcing(parcel.delivery, *copies)
         copy = copies[0] if copies else attachment.copy
@@ -178,11 +156,11 @@ class Courier:
         if begun is None:
             return DeliveryState.UNSURE
         file = parcel.files[0]
-        quietly = parcel.job.parent_id is not None or not self._took_long(parcel.job)
+        quietly = parcel.job.parent_id is not None or not took_long(parcel.job)
         try:
-            async with self._attached(file) as attachment:
+            async with self._attachments.of(file) as attachment:
                 message = await self._outbox.send(self._call(attachment, parcel, file_keyboard(parcel.card, texts), quietly=quietly))
-                return (await self._deliveries.arrived(begun, *self._new_copies([attachment], [message]))).state
+                return (await self._deliveries.arrived(begun, *self._attachments.new_copies([attachment], [message]))).state
         except (NotReached, NotAccepted, ChatGone, OSError):
             await self._deliveries.was_refused(begun)
             raise
@@ -197,73 +175,95 @@ class Courier:
         length = parcel.files[0].media.duration
         return caption_of(parcel.card, parcel.job, length=wording.duration(length) if length else None)
 
-    def _took_long(self, job: Job) -> bool:
-        return job.ended_at is not None and job.ended_at - job.created_at > QUIET_FOR
-
     # --- albums -------------------------------------------------------------------------------------------------------
 
     async def _bring_album(self, parcel: Parcel, texts: Texts) -> DeliveryState:
-        """As few messages as Telegram allows; what has arrived is not sent again. Files over its limit come as links."""
-        delivery, large = parcel.delivery, [file for file in parcel.files if file.media.size > self._policy.upload_limit]
-        files = [file for file in parcel.files if file not in large]
+        """As few messages as Telegram allows; what has arrived is not sent again. Files over its limit come as links at the end."""
+        delivery = parcel.delivery
+        files = sorted(parcel.files, key=self._is_too_large)
         while delivery.parts < len(files):
             begun = await self._deliveries.begin(delivery)
             if begun is None:
                 return DeliveryState.UNSURE
             rest = files[delivery.parts :]
-            part = rest[: how_many_together([await self._shape(file) for file in rest])]
             try:
-                copies = await self._send_part(parcel, part, is_first=delivery.parts == 0)
+                if self._is_too_large(rest[0]):
+                    part, copies = list(rest[:1]), list[TelegramCopy]()
+                    await self._say_link(parcel, rest[0], texts, quietly=True)
+                else:
+                    part = await self._fit_together(rest)
+                    copies = await self._send_part(parcel, part, is_first=delivery.parts == 0)
             except (NotReached, NotAccepted, ChatGone, OSError):
                 await self._deliveries.was_refused(begun)
                 raise
             delivery = await self._deliveries.arrived(begun, *copies, parts=delivery.parts + len(part))
-        for file in large:
-            text, keyboard = self._link(parcel, file, texts)
-            await self._outbox.say(parcel.card.place, text, keyboard=keyboard, reply_to=parcel.card.request_id)
         return (await self._deliveries.arrived(delivery)).state
+
+    async def _fit_together(self, files: Sequence[JobFile]) -> list[JobFile]:
+        """The first ones, as far as one album takes them."""
+        small = [file for file in files if not self._is_too_large(file)]
+        return small[: how_many_together([await self._shape(file) for file in small])]
 
     async def _send_part(self, parcel: Parcel, part: Sequence[JobFile], *, is_first: bool) -> list[TelegramCopy]:
         card = parcel.card
         caption = self._caption(parcel) if is_first else None
+        quietly = not is_first or not took_long(parcel.job)
         if len(part) == 1:
-            async with self._attached(part[0]) as attachment:
-                call = send_call(attachment, card.place, caption=caption, keyboard=None, reply_to=card.request_id, quietly=not is_first)
-                return self._new_copies([attachment], [await self._outbox.send(call)])
-        async with self._all_attached(part) as attachments:
+            async with self._attachments.of(part[0]) as attachment:
+                call = send_call(attachment, card.place, caption=caption, keyboard=None, reply_to=card.request_id, quietly=quietly)
+                return self._attachments.new_copies([attachment], [await self._outbox.send(call)])
+        async with self._attachments.of_all(part) as attachments:
             items = [album_item(one, caption if number == 0 else None) for number, one in enumerate(attachments)]
             sent = await self._outbox.send(
                 lambda bot: bot.send_media_group(
                     card.place.chat_id,
                     items,
                     message_thread_id=card.place.thread_id,
-                    disable_notification=not is_first,
+                    disable_notification=quietly,
                     reply_parameters=reply_parameters(card.request_id),
                     **UPLOAD_TIMEOUTS,
                 )
             )
-            copies = self._new_copies(attachments, sent)
+            copies = self._attachments.new_copies(attachments, sent)
             await self._deliveries.remember(*copies)
         return copies
 
     async def _shape(self, file: JobFile) -> Shape:
-        copy = await self._deliveries.copy_of(file, self._bot_id)
+        copy = await self._attachments.copy_of(file)
         return Shape.of_copy(file, copy) if copy is not None else shape_of(file)
 
     # --- links --------------------------------------------------------------------------------------------------------
 
     async def _bring_link(self, parcel: Parcel, texts: Texts) -> DeliveryState:
-        """For what Telegram does not take from a bot."""
-        card = parcel.card
-        text, keyboard = self._link(parcel, parcel.files[0], texts)
-        if card.job_id == parcel.job.id and card.message_id is not None:
+        """For what Telegram does not take from a bot: the card becomes it, or goes after a message that notifies."""
+        card, (file, *_) = parcel.card, parcel.files
+        is_cards_own = card.job_id == parcel.job.id and card.message_id is not None
+        if is_cards_own and not took_long(parcel.job):
+            assert card.message_id is not None
             try:
+                text, keyboard = self._link(parcel, file, texts)
                 await self._outbox.edit(card.place, card.message_id, text, keyboard=keyboard, is_caption=card.has_media)
                 return (await self._deliveries.arrived(parcel.delivery)).state
             except MessageGone:
                 log.info("the card is gone, the link is sent as a message")
-        await self._outbox.say(card.place, text, keyboard=keyboard, reply_to=card.request_id)
-        return (await self._deliveries.arrived(parcel.delivery)).state
+        begun = await self._deliveries.begin(parcel.delivery)
+        if begun is None:
+            return DeliveryState.UNSURE
+        try:
+            await self._say_link(parcel, file, texts, quietly=parcel.job.parent_id is not None or not took_long(parcel.job))
+        except (NotReached, NotAccepted, ChatGone):
+            await self._deliveries.was_refused(begun)
+            raise
+        if is_cards_own and card.message_id is not None:
+            await self._outbox.delete(card.place, card.message_id)
+        return (await self._deliveries.arrived(begun)).state
+
+    async def _say_link(self, parcel: Parcel, file: JobFile, texts: Texts, *, quietly: bool) -> None:
+        text, keyboard = self._link(parcel, file, texts)
+        await self._outbox.say(parcel.card.place, text, keyboard=keyboard, reply_to=parcel.card.request_id, quietly=quietly)
+
+    def _is_too_large(self, file: JobFile) -> bool:
+        return file.media.size > self._policy.upload_limit
 
     def _link(self, parcel: Parcel, file: JobFile, texts: Texts) -> tuple[str, InlineKeyboardMarkup | None]:
         address = self._links(file)
@@ -275,133 +275,3 @@ class Courier:
         label = texts.link_button.format(name=file.name[:40])
         keyboard = InlineKeyboardMarkup([[InlineKeyboardButton(label, url=address)]])
         return f"{head}\n\n{texts.too_big_for_telegram.format(**sizes)} {life}", keyboard
-
-    # --- files --------------------------------------------------------------------------------------------------------
-
-    async def _known(self, file: JobFile) -> TelegramCopy | None:
-        """How Telegram has it already; from the vault chat even for a bot that never sent it."""
-        copy = await self._deliveries.copy_of(file, self._bot_id)
-        vault = self._policy.vault_chat
-        if copy is not None or vault is None:
-            return copy
-        other = await self._deliveries.in_vault(file, vault)
-        if other is None or other.vault_message_id is None:
-            return None
-        message_id = other.vault_message_id
-        try:
-            seen = await self._outbox.send(lambda bot: bot.forward_message(vault, vault, message_id))
-        except (MessageGone, NotAccepted, ChatGone):
-            return None
-        await self._outbox.delete(Place(chat_id=vault), seen.message_id)
-        found = self._copies(file, seen)
-        for one in found:
-            await self._deliveries.remember(replace(one, vault_chat_id=vault, vault_message_id=message_id))
-        return found[0] if found else None
-
-    async def _all_known(self, files: Sequence[JobFile]) -> list[Attachment]:
-        """As Telegram has them; nothing where one of them is not known."""
-        found = []
-        for file in files:
-            copy = await self._known(file)
-            if copy is None:
-                return []
-            found.append(Attachment(shape=Shape.of_copy(file, copy), file=file, copy=copy))
-        return found
-
-    @asynccontextmanager
-    async def _attached(self, file: JobFile) -> AsyncIterator[Attachment]:
-        async with self._all_attached([file]) as attachments:
-            yield attachments[0]
-
-    @asynccontextmanager
-    async def _all_attached(self, files: Sequence[JobFile]) -> AsyncIterator[list[Attachment]]:
-        """Each as Telegram's own copy where there is one, else open for reading. One upload of a file at a time, few in all."""
-        if known := await self._all_known(files):
-            yield known
-            return
-        lock = self._being_uploaded.setdefault(files[0].media.id or 0, asyncio.Lock())
-        async with self._turn(lock):
-            if known := await self._all_known(files):  # somebody else had them uploaded meanwhile
-                yield known
-                return
-            if len(files) == 1 and self._policy.vault_chat is not None and files[0].media.key.scope == PUBLIC:
-                vaulted = await self._to_vault(files[0], self._policy.vault_chat)
-                if vaulted is not None:
-                    yield [Attachment(shape=Shape.of_copy(files[0], vaulted), file=files[0], copy=vaulted)]
-                    return
-            async with self._places, self._open(files) as attachments:
-                yield attachments
-
-    @asynccontextmanager
-    async def _turn(self, lock: asyncio.Lock) -> AsyncIterator[None]:
-        """Wait for whoever uploads the same file, but not for ever: their chat may have to wait for minutes."""
-        try:
-            async with asyncio.timeout(PATIENCE):
-                await lock.acquire()
-        except TimeoutError:
-            yield
-            return
-        try:
-            yield
-        finally:
-            lock.release()
-
-    async def _to_vault(self, file: JobFile, vault: int) -> TelegramCopy | None:
-        """Upload it to the vault chat, once for everybody. None when the vault does not take it."""
-        try:
-            async with self._places, self._open([file]) as (attachment,):
-                message = await self._outbox.send(
-                    send_call(
-                        attachment,
-                        Place(chat_id=vault),
-                        caption=wording.escaped(file.media.title),
-                        keyboard=None,
-                        reply_to=None,
-                        quietly=True,
-                    )
-                )
-        except (ChatGone, NotAccepted) as refused:
-            log.warning("the vault chat does not take files: %s", type(refused).__name__)
-            return None
-        copies = self._copies(file, message)
-        if not copies:
-            return None
-        copy = replace(copies[0], vault_chat_id=vault, vault_message_id=message.message_id)
-        await self._deliveries.remember(copy)
-        return copy
-
-    @asynccontextmanager
-    async def _open(self, files: Sequence[JobFile]) -> AsyncIterator[list[Attachment]]:
-        """Raises `FileNotFoundError`."""
-        handles: list[IO[bytes]] = []
-        with TemporaryDirectory(prefix="magpie-") as directory:
-            try:
-                attachments = []
-                for number, file in enumerate(files):
-                    path = await self._on_disk(file, Path(directory) / str(number))
-                    shape = shape_of(file)
-                    thumbnail = await self._thumbnails.thumbnail(path) if shape.has_thumbnail else None
-                    handles.append(await asyncio.to_thread(path.open, "rb"))
-                    attachments.append(Attachment(shape=shape, file=file, upload=handles[-1], thumbnail=thumbnail))
-                yield attachments
-            finally:
-                for handle in handles:
-                    handle.close()
-
-    async def _on_disk(self, file: JobFile, spare: Path) -> Path:
-        local = self._media.local_path(file.media.location)
-        if local is not None:
-            return local
-        with spare.open("wb") as target:
-            async for piece in self._media.read(file.media.location, 0, file.media.size):
-                await asyncio.to_thread(target.write, piece)
-        return spare
-
-    def _new_copies(self, attachments: Sequence[Attachment], sent: Sequence[Message | None]) -> list[TelegramCopy]:
-        """Of what was uploaded: what went out as Telegram's own copy is known already, with its place in the vault."""
-        pairs = zip(attachments, sent, strict=False)
-        return [copy for one, message in pairs if one.copy is None for copy in self._copies(one.file, message)]
-
-    def _copies(self, file: JobFile, message: Message | None) -> list[TelegramCopy]:
-        copy = copy_in(file, message, self._bot_id) if message is not None else None
-        return [copy] if copy else []

@@ -11,6 +11,7 @@ from bot.identity import Visit
 from bot.keys import Key, button, keyboard
 from bot.outbox import MessageGone, Outbox
 from service.cards import ChatCards
+from service.chat import Place
 from service.errors import CardGone
 from service.forgetting import Forgetting
 from service.model import LOCAL_ACCOUNT
@@ -41,11 +42,18 @@ class ForgetPage:
             if card.message_id is not None:
                 await self._outbox.delete(card.place, card.message_id)
 
+    async def _empty_vault(self, visit: Visit) -> None:
+        for copy in await self._forgetting.in_vaults(visit.member):
+            if copy.vault_chat_id is not None and copy.vault_message_id is not None:
+                await self._outbox.delete(Place(chat_id=copy.vault_chat_id), copy.vault_message_id)
+
     async def pressed(self, query: CallbackQuery, visit: Visit, key: Key) -> str | None:
-        if key.id != str(visit.member.user.id) or key.verb not in {"yes", "no"} or query.message is None:
+        is_ours = key.id == str(visit.member.user.id) and visit.member.account.id != LOCAL_ACCOUNT
+        if not is_ours or key.verb not in {"yes", "no"} or query.message is None:
             raise CardGone
         if key.verb == "yes":
             await self._let_go(visit)
+            await self._empty_vault(visit)
             await self._forgetting.forget(visit.member)
         said = visit.texts.forgotten if key.verb == "yes" else visit.texts.not_forgotten
         try:

@@ -28,7 +28,7 @@ WAITING = 2000
 """Updates in memory: when so many wait, Telegram is not asked for more."""
 GATHER = 0.05
 """Seconds within which updates that are done are written down together."""
-RETRIES = (1.0, 5.0, 15.0)
+RETRIES = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0)
 """Seconds between tries of an update whose answer did not reach Telegram."""
 
 

@@ -11,16 +11,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from telegram import Message, MessageOriginChannel
-from telegram.error import BadRequest, InvalidToken
+from telegram.error import BadRequest, InvalidToken, NetworkError
 from telegram.ext import ExtBot
 
 from bot import wording
 from bot.identity import Visit
 from bot.outbox import Outbox
 from service.chat import Member
-from service.errors import InvalidUrl, LimitReached
+from service.errors import FetchFailed, InvalidUrl, LimitReached
 from service.media_url import MediaUrl
 from service.posts import PostFile, Posts
 from service.selection import MediaType
@@ -28,6 +29,8 @@ from service.selection import MediaType
 log = logging.getLogger("magpie.bot")
 FETCH_LIMIT = 20 * 10**6
 """Bytes: what Telegram's own server gives to a bot."""
+MAX_TRIES = 3
+"""How often a post's file is asked for while the network fails."""
 _EXTENSION = re.compile(r"[a-z0-9]{1,8}", re.ASCII)
 _DEFAULTS = {
     MediaType.VIDEO: "mp4",
@@ -87,6 +90,7 @@ class PostKeeper:
 
     def __init__(self, *, bot: ExtBot[Any], outbox: Outbox, posts: Posts, fetch_limit: int = FETCH_LIMIT) -> None:
         self._bot, self._outbox, self._posts, self._fetch_limit = bot, outbox, posts, fetch_limit
+        self._tries: dict[UUID, int] = {}
 
     async def keep(self, message: Message, visit: Visit) -> bool:
         """Store the post's file and say so. False when there is nothing to keep. A network failure comes out, for another try."""
@@ -101,14 +105,20 @@ class PostKeeper:
         job_id = self._posts.id_of(self._bot.id, visit.place.chat_id, message.message_id)
         try:
             title, size = await self._stored(message, media, visit.member)
-        except LimitReached:
-            await self._outbox.say(visit.place, visit.texts.failure("limit_reached"), reply_to=message.message_id)
+        except (LimitReached, FetchFailed) as refused:
+            await self._outbox.say(visit.place, visit.texts.failure(refused.code), reply_to=message.message_id)
             return True
         except (BadRequest, InvalidToken):  # what the library makes of a 400 and of a file's 404
             await self._outbox.say(visit.place, visit.texts.post_failed, reply_to=message.message_id)
             return True
+        except NetworkError:
+            if not self._was_last_try(job_id):
+                raise
+            await self._outbox.say(visit.place, visit.texts.post_failed, reply_to=message.message_id)
+            return True
         finally:
             self._posts.clear(job_id)
+        self._tries.pop(job_id, None)
         await self._outbox.react(visit.place, message.message_id, "👌")
         if message.media_group_id is None:
             where = _channel_of(message)
@@ -117,13 +127,21 @@ class PostKeeper:
             await self._outbox.say(visit.place, text + from_where, reply_to=message.message_id, quietly=True)
         return True
 
+    def _was_last_try(self, job_id: UUID) -> bool:
+        """A file that never comes is said, rather than asked for again without end."""
+        self._tries[job_id] = self._tries.get(job_id, 0) + 1
+        if self._tries[job_id] < MAX_TRIES:
+            return False
+        del self._tries[job_id]
+        return True
+
     async def _stored(self, message: Message, media: PostMedia, member: Member) -> tuple[str, int]:
         job_id = self._posts.id_of(self._bot.id, message.chat_id, message.message_id)
         title = _title_of(message, media)
         known = await self._posts.known(job_id)
         if known is not None:
             return known.title or title, known.progress.total or 0
-        path = self._posts.room_for(job_id) / "post"
+        path = self._posts.room_for(job_id, media.size) / "post"
         found = await self._bot.get_file(media.file_id, read_timeout=60)
         await found.download_to_drive(path, read_timeout=120)
         file = PostFile(

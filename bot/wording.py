@@ -10,6 +10,8 @@ from service.selection import MediaType, Selection
 _KB, _MB, _GB = 10**3, 10**6, 10**9
 _BAR = 12
 _TITLE = 200
+_DIRECTIONS = dict.fromkeys((0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)))
+"""Characters that turn the direction of what follows: a title could make our own words read backwards."""
 
 
 def size(count: int) -> str:
@@ -46,7 +48,7 @@ def bar(percent: float) -> str:
 
 def escaped(text: str, longest: int = _TITLE) -> str:
     """Safe within Telegram's HTML, and not longer than this many characters."""
-    text = " ".join(text.split())
+    text = " ".join(text.translate(_DIRECTIONS).split())
     return html.escape(text if len(text) <= longest else text[: longest - 1] + "…", quote=False)
 
 

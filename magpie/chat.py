@@ -9,6 +9,7 @@ from bot.application import ChatParts, TelegramChat
 from bot.connection import ChatOptions
 from bot.posts import FETCH_LIMIT
 from magpie.config import Config
+from magpie.parts import make_policy
 from scraper.fetcher import YtDlpFetcher
 from service.accounts import Admission, Members
 from service.cards import CardPolicy, ChatCards
@@ -90,7 +91,14 @@ def make_chat(config: Config, reach: Reach, house: House, say: Callable[[str], N
         cards=cards,
         deliveries=Deliveries(house.database),
         histories=Histories(house.database),
-        posts=Posts(database=house.database, media=house.media, events=house.events, quota=house.quota, clock=house.clock),
+        posts=Posts(
+            database=house.database,
+            media=house.media,
+            events=house.events,
+            quota=house.quota,
+            clock=house.clock,
+            policy=make_policy(config),
+        ),
         forgetting=Forgetting(database=house.database, downloads=house.downloads, media=house.media),
         media=house.media,
         thumbnails=house.fetcher,

@@ -36,6 +36,8 @@ class Find:
 
     url: MediaUrl
     clip: Clip | None = None
+    items: tuple[int, int] | None = None
+    """`3-7`: a clip in seconds, unless it stands behind a list's address: then its items, counted from 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +83,7 @@ class ChatCards:
             items=items,
             count=len(finds),
         )
-        card = self._card(member, request, 0, finds[0]).described(told, None)
+        card = self._card(member, request, 0, Find(url=finds[0].url)).described(told, None)
         return (await self._added([card], request))[0]
 
     async def open_again(self, card: Card) -> Card:
@@ -125,6 +127,8 @@ class ChatCards:
             position=position,
             url=find.url,
             clip=find.clip,
+            range_from=find.items[0] if find.items else 1,
+            range_to=find.items[1] if find.items else None,
             created_at=self._clock.now(),
         )
 
@@ -172,7 +176,7 @@ class ChatCards:
         starts = member.preferences.starts_by_itself and not card.asks
         if starts and default_of(part_of(told, card.clip), member.preferences, self.policy.upload_limit):
             starts_at = self._clock.now() + self.policy.start_delay
-        return await self._save(card, card.described(_bounded(told, self.policy.max_items), starts_at))
+        return await self._save(card, _ranged(card.described(_bounded(told, self.policy.max_items), starts_at)))
 
     async def failed(self, card: Card) -> Card:
         """Something unexpected: said plainly, once."""
@@ -290,6 +294,11 @@ class ChatCards:
         """The card after its job, or its files, came to an end."""
         return await self._save(card, replace(card.ended(state), error_code=error_code))
 
+    async def settled(self, card: Card) -> None:
+        """The chat has seen how it ended."""
+        async with self._database.write() as transaction:
+            await transaction.cards.settle(card.id, if_state=card.state)
+
     async def find(self, card_id: str, *, account_id: int, bot_id: int) -> Card:
         """Raises `CardGone`, `NotYours`."""
         async with self._database.read() as transaction:
@@ -314,9 +323,10 @@ class ChatCards:
         async with self._database.read() as transaction:
             return await transaction.cards.of_job(job.parent_id or job.id)
 
-    async def open_cards(self, bot_id: int) -> list[Card]:
+    async def unfinished(self, bot_id: int) -> list[Card]:
+        """What a restart has to go on with."""
         async with self._database.read() as transaction:
-            return await transaction.cards.open(bot_id)
+            return [*await transaction.cards.open(bot_id), *await transaction.cards.unsettled(bot_id)]
 
     async def open_of(self, account_id: int, chat_id: int | None = None) -> list[Card]:
         async with self._database.read() as transaction:
@@ -351,6 +361,18 @@ def _trust_class(card: Card) -> str:
 
 def _bounded(told: Description, max_items: int) -> Description:
     return replace(told, items=told.items[:max_items]) if len(told.items) > max_items else told
+
+
+def _ranged(card: Card) -> Card:
+    """With two plain numbers read as what they mean: items of a list, seconds of anything else."""
+    assert card.description is not None
+    whole = replace(card, range_from=1, range_to=None)
+    if card.description.kind is not DescriptionKind.LIST:
+        return whole
+    if card.range_to is None:
+        return card
+    count = len(card.description.items)
+    return replace(card if card.range_from <= count else whole, clip=None, range_to=min(card.range_to, count))
 
 
 def _is_habit(selection: Selection) -> bool:

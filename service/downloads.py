@@ -199,11 +199,12 @@ class Downloads:
     async def _hand_back(self, job: Job) -> Job:
         """Complete the job from the store; should the bytes have vanished meanwhile, it goes through the queue after all."""
         run = Run(self._parts, job)
-        if not await run.from_store():
-            async with self._database.write() as transaction:
-                run.job = await endings.requeue(transaction, run.job)
-            self._events.publish(run.job)
-        return run.job
+        if await run.from_store():
+            return run.job
+        async with self._database.write() as transaction:
+            queued = await endings.requeue(transaction, run.job)
+        self._events.publish(queued)
+        return queued
 
     # --- looking ------------------------------------------------------------------------------------------------
 

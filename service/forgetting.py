@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from service.chat import Member
+from service.chat import Member, TelegramCopy
 from service.downloads import Downloads
 from service.errors import Forbidden, JobNotFound, JobNotLive
 from service.model import LOCAL_ACCOUNT, JobFile
@@ -40,6 +40,13 @@ class Forgetting:
         for path in set(unused) - kept:
             await self._media.delete(path)
         log.info("account forgotten", extra={"files": len(files)})
+
+    async def in_vaults(self, member: Member) -> list[TelegramCopy]:
+        """What lies in a vault chat and would be nobody's afterwards: to be deleted there first."""
+        files = await self._files(member.account.id)
+        async with self._database.read() as transaction:
+            alone = [file.media.id for file in files if await self._heir(transaction, file, member.account.id) is None]
+            return await transaction.telegram_copies.in_vaults([one for one in alone if one is not None])
 
     async def _stop_jobs(self, account_id: int) -> None:
         async with self._database.read() as transaction:

@@ -10,10 +10,12 @@ from uuid import UUID
 
 from service import endings
 from service.chat import Member
+from service.errors import NoSpace, TooLarge
 from service.media_url import MediaUrl
 from service.model import Job, JobFile, JobStatus, MediaFile, MediaKey, Origin, Phase, Progress
 from service.naming import safe_name
 from service.ports import Clock, Database, JobEvents, Media, Quota
+from service.run import RunPolicy
 from service.selection import MediaType, Selection
 
 _POSTS = uuid.UUID("5f1f3b0c-1f8e-4c3d-9d7e-6d61670069e5")
@@ -39,15 +41,21 @@ class PostFile:
 class Posts:
     """What people forward is theirs: it is never shared with another account."""
 
-    def __init__(self, *, database: Database, media: Media, events: JobEvents, quota: Quota, clock: Clock) -> None:
+    def __init__(self, *, database: Database, media: Media, events: JobEvents, quota: Quota, clock: Clock, policy: RunPolicy) -> None:
         self._database, self._media, self._events, self._quota, self._clock = database, media, events, quota, clock
+        self._policy = policy
 
     def id_of(self, bot_id: int, chat_id: int, message_id: int) -> UUID:
         """The job's id: the same for the same message, so that a replay adds nothing."""
         return uuid.uuid5(_POSTS, f"{bot_id}:{chat_id}:{message_id}")
 
-    def room_for(self, job_id: UUID) -> Path:
-        """An empty directory to fetch the file into."""
+    def room_for(self, job_id: UUID, size: int | None) -> Path:
+        """An empty directory to fetch a file of so many bytes into. Raises `TooLarge`, `NoSpace`."""
+        room = self._media.free_bytes() - self._policy.min_free_disk
+        if size is not None and size > self._policy.max_file_size:
+            raise TooLarge
+        if room <= 0 or (size is not None and size > room):
+            raise NoSpace
         return self._media.work_directory(job_id)
 
     def clear(self, job_id: UUID) -> None:

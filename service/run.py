@@ -12,6 +12,7 @@ from uuid import UUID
 from service import endings
 from service.errors import FetchFailed, Interrupted, NoSpace, TooLarge, TooLong, Unsupported
 from service.fetching import Bounds, Fetched, Fetcher, FetchRequest, Identified
+from service.live_rows import LiveRow, Superseded
 from service.model import (
     PUBLIC,
     Fetch,
@@ -63,23 +64,20 @@ class RunParts:
     """False where nobody would ever set a waiting job going again: then a fetch that a job of another process holds is taken over."""
 
 
-class Superseded(Exception):
-    """The job's row was changed by somebody else, who ended the job: there is nothing left to do."""
-
-
 class Run:
     """Works on one job that is `processing` already."""
 
     def __init__(self, parts: RunParts, job: Job) -> None:
-        self._parts, self.job = parts, job
+        self._parts = parts
+        interval = parts.policy.progress_interval
+        self._row = LiveRow(job, database=parts.database, events=parts.events, clock=parts.clock, interval=interval)
         self._key: MediaKey | None = None
         self._ignores_store = False
-        self._last_progress = float("-inf")
-        self._saved_seq = job.seq
-        self._row = asyncio.Lock()
-        self._flusher: asyncio.Task[None] | None = None
-        self._is_flushing = False
-        self._is_superseded = False
+
+    @property
+    def job(self) -> Job:
+        """As last heard of."""
+        return self._row.job
 
     async def work(self) -> None:
         """Ends the job, or leaves it waiting for another. Cancelled, it leaves the row as it is."""
@@ -99,7 +97,7 @@ class Run:
             log.exception("job failed unexpectedly", extra=self._about)
             await self._fail("error", "Download failed")
         finally:
-            self._stop_flushing()
+            self._row.stop_writing()
             self._parts.media.discard_work(self.job.id)
 
     # --- from the store -----------------------------------------------------------------------------------------
@@ -161,7 +159,7 @@ class Run:
                 if not failure.transient or pause is None:
                     raise
                 log.info("fetch failed, trying again", extra={**self._about, "code": failure.code, "pause": pause.total_seconds()})
-                await self._move(Progress(phase=Phase.BACKING_OFF), at_once=True)
+                await self._row.move(Progress(phase=Phase.BACKING_OFF), at_once=True)
                 await asyncio.sleep(pause.total_seconds())
             else:
                 if fetched is not None:
@@ -200,7 +198,7 @@ class Run:
             selection=self.job.selection.key,
         )
         self._key = key
-        self.job = self.job.identified(found.title, found.artist)
+        self._row.job = self.job.identified(found.title, found.artist)
         stored = await self._claim(key)
         if stored and not await self._show(stored):
             self._ignores_store = True  # its bytes are gone
@@ -223,13 +221,12 @@ class Run:
         Returns what was stored meanwhile: then there is nothing to hold. Looked at after the claim, so that nobody can
         have finished in between.
         """
-        async with self._row, self._parts.database.write() as transaction:
+        async with self._row.lock, self._parts.database.write() as transaction:
             stored, other = await self._hold(transaction, key)
             changed = self.job if other is None else self.job.waiting(str(other))
-            if not await transaction.jobs.save(changed, if_seq=self._saved_seq):
+            if not await transaction.jobs.save(changed, if_seq=self._row.saved_seq):
                 raise Superseded
-        self.job, self._saved_seq = changed, changed.seq
-        self._parts.events.publish(changed)
+        self._row.saved(changed)
         return stored
 
     async def _hold(self, transaction: Transaction, key: MediaKey) -> tuple[list[MediaFile], UUID | None]:
@@ -253,14 +250,14 @@ class Run:
         return [], fetch.id
 
     async def progressed(self, progress: Progress) -> None:
-        await self._move(progress, at_once=progress.phase is not self.job.progress.phase)
+        await self._row.move(progress, at_once=progress.phase is not self.job.progress.phase)
 
     # --- into the store -----------------------------------------------------------------------------------------
 
     async def _store(self, fetched: Fetched) -> None:
         if not fetched.files or self._key is None:
             raise Unsupported
-        await self._move(replace(self.job.progress, phase=Phase.STORING, speed=None, eta=None), at_once=True)
+        await self._row.move(replace(self.job.progress, phase=Phase.STORING, speed=None, eta=None), at_once=True)
         now = self._parts.clock.now()
         media = [
             MediaFile(
@@ -324,9 +321,9 @@ class Run:
 
     async def _complete(self, shown: list[JobFile], new_key: MediaKey | None) -> None:
         """One transaction: the files, the job, its history entry and those who waited for it."""
-        self._stop_flushing()
+        self._row.stop_writing()
         first = shown[0].media
-        async with self._row, self._parts.database.write() as transaction:
+        async with self._row.lock, self._parts.database.write() as transaction:
             present = await endings.locked(transaction, self.job)
             is_ours = present is not None and present.status.is_live and present.attempt == self.job.attempt
             if present is not None and is_ours:
@@ -352,8 +349,8 @@ class Run:
         self._ended(done, started)
 
     async def _fail(self, code: str, message: str) -> None:
-        self._stop_flushing()
-        async with self._row, self._parts.database.write() as transaction:
+        self._row.stop_writing()
+        async with self._row.lock, self._parts.database.write() as transaction:
             present = await endings.locked(transaction, self.job)
             if present is None or not present.status.is_live or present.attempt != self.job.attempt:
                 return
@@ -369,42 +366,11 @@ class Run:
         return replace(present, progress=self.job.progress, seq=max(present.seq, self.job.seq))
 
     def _ended(self, job: Job, started: Sequence[Job]) -> None:
-        self.job = job
+        self._row.job = job
         level = logging.INFO if job.status is JobStatus.COMPLETED else logging.WARNING
         log.log(level, f"job {job.status}", extra={**self._about, "code": job.error_code, "title": job.title})  # noqa: G004 - one word
         for changed in (job, *started):
             self._parts.events.publish(changed)
-
-    # --- the row ------------------------------------------------------------------------------------------------
-
-    async def _move(self, progress: Progress, *, at_once: bool) -> None:
-        """The news at once, the row a little later with the newest state: most phases of a small job never reach it."""
-        if self._is_superseded:
-            raise Superseded
-        now = self._parts.clock.monotonic()
-        if not at_once and now - self._last_progress < self._parts.policy.progress_interval:
-            return
-        self._last_progress = now
-        self.job = self.job.moved(progress)
-        self._parts.events.publish(self.job)
-        if self._flusher is None or self._flusher.done():
-            self._flusher = asyncio.create_task(self._flush())
-
-    async def _flush(self) -> None:
-        await asyncio.sleep(self._parts.policy.progress_interval)
-        self._is_flushing = True
-        async with self._row, self._parts.database.write() as transaction:
-            newest = self.job
-            if await transaction.jobs.save(newest, if_seq=self._saved_seq):
-                self._saved_seq = newest.seq
-            else:
-                self._is_superseded = True
-        self._is_flushing = False
-
-    def _stop_flushing(self) -> None:
-        """A write that is under way is let finish: `_row` is what others wait for."""
-        if self._flusher is not None and not self._is_flushing:
-            self._flusher.cancel()
 
     @property
     def _trust_class(self) -> str:

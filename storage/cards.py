@@ -21,6 +21,7 @@ from storage.sealed import Sealing
 from storage.tables import cards
 
 OPEN = sa.text("state in ('looking', 'offered', 'ordered')")
+UNSETTLED = sa.text("not is_settled and state not in ('looking', 'offered', 'ordered')")
 
 
 class SqlCards:
@@ -54,11 +55,17 @@ class SqlCards:
     async def shown(self, card_id: str, message_id: int | None, *, has_media: bool) -> None:
         await self._connection.execute(sa.update(cards).where(cards.c.id == card_id).values(message_id=message_id, has_media=has_media))
 
+    async def settle(self, card_id: str, *, if_state: str) -> None:
+        await self._connection.execute(sa.update(cards).where(cards.c.id == card_id, cards.c.state == if_state).values(is_settled=True))
+
     async def of_job(self, job_id: UUID) -> list[Card]:
         return await self._many(cards.c.job_id == job_id)
 
     async def open(self, bot_id: int) -> list[Card]:
         return await self._many(cards.c.bot_id == bot_id, OPEN)
+
+    async def unsettled(self, bot_id: int) -> list[Card]:
+        return await self._many(cards.c.bot_id == bot_id, UNSETTLED)
 
     async def open_of(self, account_id: int, chat_id: int | None = None) -> list[Card]:
         within = () if chat_id is None else (cards.c.chat_id == chat_id,)
@@ -85,7 +92,6 @@ class SqlCards:
             "position": card.position,
             "url": self._sealing.seal_url(card.url),
             "url_digest": card.url.digest,
-            "clip": card.clip.key if card.clip else None,
             "message_id": card.message_id,
             "asks": card.asks,
             "has_media": card.has_media,
@@ -96,6 +102,8 @@ class SqlCards:
         told = card.description
         return {
             "state": card.state.value,
+            "is_settled": False,
+            "clip": card.clip.key if card.clip else None,
             "description": self._sealing.seal(written(told)) if told else None,
             "picture": told.picture if told else None,
             "starts_at": card.starts_at,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -84,6 +85,15 @@ class SqlTelegramCopies:
             .values(**values)
             .on_conflict_do_update(index_elements=["media_file_id", "bot_id"], set_=changed)
         )
+
+    async def in_vaults(self, media_file_ids: Sequence[int]) -> list[TelegramCopy]:
+        found = await self._connection.execute(
+            sa.select(telegram_copies).where(
+                telegram_copies.c.media_file_id.in_(media_file_ids), telegram_copies.c.vault_message_id.is_not(None)
+            )
+        )
+        copies = [TelegramCopy(**row._mapping) for row in found]  # noqa: SLF001 - SQLAlchemy's public name
+        return list({(copy.vault_chat_id, copy.vault_message_id): copy for copy in copies}.values())
 
     async def forget(self, media_file_id: int, bot_id: int) -> None:
         await self._connection.execute(

@@ -73,6 +73,7 @@ accounts = Table(
     Column("is_active", sa.Boolean, nullable=False, default=True),
     Column("is_superuser", sa.Boolean, nullable=False, default=False),
     Column("created_at", UtcDateTime, nullable=False),
+    sqlite_autoincrement=True,  # else the id of a deleted account is given to the next one
 )
 
 download_sessions = Table(
@@ -296,9 +297,11 @@ cards = Table(
     Column("error_code", sa.String(40)),
     Column("range_from", sa.Integer, nullable=False),
     Column("range_to", sa.Integer),
+    Column("is_settled", sa.Boolean, nullable=False, server_default=sa.true()),  # the chat has seen its end
     Column("created_at", UtcDateTime, nullable=False),
     UniqueConstraint("bot_id", "chat_id", "request_id", "position"),
     Index("ix_cards_message", "bot_id", "chat_id", "message_id"),
+    Index("ix_cards_unsettled", "bot_id", sqlite_where=sa.text("not is_settled"), postgresql_where=sa.text("not is_settled")),
     Index(
         "ix_cards_open",
         "created_at",

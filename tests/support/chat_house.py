@@ -93,6 +93,9 @@ class ChatWeb(FakeWeb):
             width, height = self.sides or (None, None)
             return replace(fetched, files=tuple(replace(file, width=width, height=height) for file in fetched.files))
         self.fetched.append(request.url.text)
+        self.reached.set()
+        if self.gate:
+            await self.gate.wait()
         files = []
         for number, picture in enumerate(pictures):
             path = request.directory / f"{number}.{picture.extension}"
@@ -154,7 +157,7 @@ class ChatHouse(House):
             ),
             deliveries=Deliveries(database),
             histories=Histories(database),
-            posts=Posts(database=database, media=self.media, events=self.events, quota=NoQuota(), clock=clock),
+            posts=Posts(database=database, media=self.media, events=self.events, quota=NoQuota(), clock=clock, policy=self.policy),
             forgetting=Forgetting(database=database, downloads=downloads, media=self.media),
             media=self.media,
             thumbnails=self.web,
@@ -228,7 +231,8 @@ class ChatHouse(House):
 
     async def _moving(self) -> list[str]:
         cards, deliveries, updates = tables.cards, tables.deliveries, tables.telegram_updates
-        states: sa.ColumnElement[bool] = cards.c.state.in_(["looking", "ordered"])
+        over = cards.c.state.in_(["delivered", "failed", "dismissed"])
+        states: sa.ColumnElement[bool] = cards.c.state.in_(["looking", "ordered"]) | over & ~cards.c.is_settled
         if self.start_delay < timedelta(seconds=5):  # else nobody waits for it
             states = states | (cards.c.state == "offered") & cards.c.starts_at.is_not(None)
         queries = [

@@ -82,7 +82,7 @@ async def test_two_who_ask_at_once_share_one_upload(house: ChatHouse, someone: S
 
 
 async def _one_stands_in_line(house: ChatHouse) -> bool:
-    return any(lock._waiters for lock in house.chat._attendant._courier._being_uploaded.values())
+    return any(lock._waiters for lock in house.chat._attendant._courier._attachments._being_uploaded.values())
 
 
 # --- pictures ---------------------------------------------------------------------------------------------------------

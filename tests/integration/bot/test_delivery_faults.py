@@ -18,8 +18,7 @@ from tests.support.chat_house import ALICE, AT_ONCE, BOB, ChatHouse, Picture, ch
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.delivery.PAUSES", (0.05,))
-    monkeypatch.setattr("bot.attendant.PAUSES", (0.05,))
+    monkeypatch.setattr("bot.patience.PAUSES", (0.05,))
     monkeypatch.setattr("bot.inbox.RETRIES", (0.05, 0.05))
 
 

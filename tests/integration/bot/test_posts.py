@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -173,3 +174,38 @@ async def test_an_own_file_is_not_kept(house: ChatHouse, someone: Someone) -> No
     await person.sends_album([Item(kind="document", content=b"mine", name="mine.bin")])
     await house.until_sent(person.id, "media from channel posts")
     assert await kept(house, person) == []
+
+
+# --- without room, without an answer ----------------------------------------------------------------------------------
+
+
+async def test_a_post_for_which_there_is_no_room_is_said_and_not_fetched(
+    house: ChatHouse, someone: Someone, channel: Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person = someone()
+    monkeypatch.setattr(house.chat._parts.posts, "_policy", replace(house.policy, min_free_disk=2**62))
+    await person.forwards_post(channel, kind="document", content=b"x", name="x.bin")
+    assert "disk space" in (await house.until_sent(person.id))["text"]
+    assert "getFile" not in [call.method for call in house.api.calls if call.args.get("chat_id") == person.id]
+    assert await kept(house, person) == []
+
+
+async def test_a_post_larger_than_this_service_allows_is_said(
+    house: ChatHouse, someone: Someone, channel: Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person = someone()
+    monkeypatch.setattr(house.chat._parts.posts, "_policy", replace(house.policy, max_file_size=3))
+    await person.forwards_post(channel, kind="document", content=b"four", name="x.bin")
+    assert "larger than" in (await house.until_sent(person.id))["text"]
+    assert await kept(house, person) == []
+
+
+async def test_a_post_that_never_comes_is_said_without_a_restart(
+    house: ChatHouse, someone: Someone, channel: Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.inbox.RETRIES", (0.05,) * 6)
+    person = someone()
+    house.api.cut_next("getFile", after_accepting=False, times=99)
+    await person.forwards_post(channel, kind="document", content=b"x", name="x.bin")
+    assert "did not give me this file" in (await house.until_sent(person.id))["text"]
+    await house.settled()

@@ -95,3 +95,18 @@ async def test_two_who_ask_at_once_share_the_upload_to_the_vault(tmp_path: Path)
 
 async def _two_jobs(house: ChatHouse) -> bool:
     return await house.count(tables.jobs) == 2
+
+
+async def test_what_only_the_forgotten_had_goes_from_the_vault_and_what_others_have_stays(tmp_path: Path) -> None:
+    async with chatting(tmp_path, start_delay=AT_ONCE, vault_chat=VAULT) as house:
+        house.api.channel(VAULT, bot="administrator")
+        for person, number in ((BOB, 1), (BOB, 2), (ALICE, 2)):
+            await house.api.user(person).says(f"https://example.com/{number}")
+            await house.until_sent(person, f"Title {number}", kind="video")
+            await house.settled()
+        assert len(house.api.sent(VAULT)) == 2
+        bob = house.api.user(BOB)
+        await bob.says("/forget")
+        await bob.presses(await house.until_sent(BOB, "Delete everything?"), "Delete everything")
+        await house.until_sent(BOB, "I have forgotten you")
+        assert [message["caption"] for message in house.api.sent(VAULT)] == ["Title 2"]

@@ -187,3 +187,16 @@ def test_two_clips_of_one_address_are_two() -> None:
 )
 def test_what_was_meant_as_an_address_is_named(text: str, word: str | None) -> None:
     assert bad_address_in(message(text)) == word
+
+
+@pytest.mark.parametrize(("behind", "items"), [("3-7", (3, 7)), ("(3 \u2013 7)", (3, 7)), ("3 bis 7", (3, 7)), ("3-7, please", (3, 7))])
+def test_two_plain_numbers_behind_an_address_may_be_items_too(behind: str, items: tuple[int, int]) -> None:
+    (find,) = finds_in(message(f"{A} {behind}"))
+    assert find.items == items
+    assert find.clip is not None
+
+
+@pytest.mark.parametrize("behind", ["1:20-2:05", "3-7s", "3-7 s", "3.5-7", "3-7.5", "0-7", "7-3", "3"])
+def test_what_counts_seconds_counts_no_items(behind: str) -> None:
+    (find,) = finds_in(message(f"{A} {behind}"))
+    assert find.items is None

@@ -78,3 +78,8 @@ def test_an_address_in_an_attribute_comes_back_as_it_was(text: str) -> None:
 )
 def test_selections(selection: Selection, height: int | None, name: str) -> None:
     assert wording.selection_name(selection, height) == name
+
+
+@pytest.mark.parametrize("turning", ["\u202e", "\u2066", "\u200f", "\u061c"])
+def test_characters_that_turn_the_direction_are_left_out(turning: str) -> None:
+    assert wording.escaped(f"safe{turning}4pm.exe") == "safe4pm.exe"

@@ -256,3 +256,18 @@ async def test_a_second_card_about_the_same_asks(room: Room) -> None:
     again = await room.cards.open_again(card)
     assert again.id != card.id
     assert (again.state, again.asks, again.job_id, again.message_id, again.request_id) == (CardState.OFFERED, True, None, None, None)
+
+
+async def test_plain_numbers_behind_a_lists_address_are_its_items(room: Room) -> None:
+    room.house.web.lists["https://example.com/list"] = [f"https://example.com/{number}" for number in range(9)]
+    wanted = Find(url=MediaUrl.parse("https://example.com/list"), clip=Clip(start=3000, end=99000), items=(3, 99))
+    (card,) = await room.cards.open(room.ann, REQUEST, [wanted])
+    card = await room.cards.look(card, room.ann)
+    assert (card.clip, card.range_from, card.range_to) == (None, 3, 5)
+
+
+async def test_plain_numbers_behind_anything_else_are_seconds(room: Room) -> None:
+    wanted = Find(url=MediaUrl.parse("https://example.com/1"), clip=Clip(start=3000, end=7000), items=(3, 7))
+    (card,) = await room.cards.open(room.ann, REQUEST, [wanted])
+    card = await room.cards.look(card, room.ann)
+    assert (card.clip, card.range_from, card.range_to) == (Clip(start=3000, end=7000), 1, None)

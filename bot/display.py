@@ -1,0 +1,143 @@
+"""A card as the chat sees it: our message, made to look as the card is."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from dataclasses import dataclass
+
+from bot import wording
+from bot.cards import Situation, View, view_of
+from bot.identity import texts_for
+from bot.lanes import Lane
+from bot.outbox import Lost, MessageGone, NotAccepted, Outbox
+from service.cards import ChatCards
+from service.chat import MAX_TRIES, Card, CardState, DeliveryState, Member
+from service.deliveries import Deliveries
+from service.descriptions import DescriptionKind
+from service.downloads import Downloads
+from service.errors import JobNotFound
+from service.model import Job, JobStatus
+from service.ports import Database
+
+log = logging.getLogger("magpie.cards")
+
+
+@dataclass(slots=True, eq=False)
+class Looks:
+    """What is to be seen of one card, and which of its menus is open."""
+
+    shown: View | None = None
+    menu: str = ""
+    is_unseen: bool = False
+    """Our message was deleted, or the bot was blocked: nobody sees it move."""
+    lost: View | None = None
+    lost_times: int = 0
+    """How often nobody knows whether the message with the looks `lost` arrived."""
+
+    def may_be_there(self, view: View) -> bool:
+        """Whether it was sent so often without an answer that it is not sent again by itself."""
+        return view == self.lost and self.lost_times >= MAX_TRIES
+
+    def was_lost(self, view: View) -> None:
+        self.lost_times = self.lost_times + 1 if view == self.lost else 1
+        self.lost = view
+
+
+class Display:
+    """One bot's."""
+
+    def __init__(self, *, cards: ChatCards, deliveries: Deliveries, downloads: Downloads, database: Database, outbox: Outbox) -> None:
+        self._cards, self._deliveries, self._downloads = cards, deliveries, downloads
+        self._database, self._outbox = database, outbox
+
+    async def show(
+        self, card: Card, member: Member, looks: Looks, *, job: Job | None = None, lane: Lane = Lane.TEXT, anew: bool = False
+    ) -> Card:
+        """Make our message look as the card is; a new message where there is none, or no longer.
+
+        With `anew`, a message at the end of the chat takes the place of the old one: it notifies.
+        """
+        view = view_of(card, await self._situation(card, member, looks, job))
+        if anew:
+            return await self._in_place_of(card, view, looks)
+        if (view == looks.shown and card.message_id is not None) or (looks.is_unseen and lane is Lane.PROGRESS):
+            return card
+        if card.message_id is not None:
+            try:
+                await self._outbox.edit(
+                    card.place, card.message_id, view.text, keyboard=view.keyboard, is_caption=card.has_media, lane=lane
+                )
+            except MessageGone:
+                looks.is_unseen = True
+                if lane is Lane.PROGRESS:
+                    return card
+                card = await self._cards.shown(card, None)
+            except NotAccepted:
+                log.warning("a card's new looks were not accepted")
+        if card.message_id is None:
+            return await self._first(card, view, looks)
+        looks.shown = view
+        return card
+
+    async def _in_place_of(self, old: Card, view: View, looks: Looks) -> Card:
+        card = await self._first(old, view, looks)
+        if old.message_id is not None and old.message_id != card.message_id:
+            await self._outbox.delete(old.place, old.message_id)
+        return card
+
+    async def _first(self, card: Card, view: View, looks: Looks) -> Card:
+        """A new message. It may arrive more than once when answers are lost, but not for ever."""
+        if looks.may_be_there(view):
+            return card
+        try:
+            card = await self._send(card, view)
+        except Lost:
+            looks.was_lost(view)
+            raise
+        looks.shown = view
+        return card
+
+    async def _send(self, card: Card, view: View) -> Card:
+        picture = card.description.picture if card.description else None
+        if picture is not None and len(view.text) <= 1000:  # noqa: PLR2004 - Telegram's limit for captions is 1,024
+            try:
+                sent = await self._outbox.show_picture(card.place, picture, view.text, keyboard=view.keyboard, reply_to=card.request_id)
+                return await self._cards.shown(card, sent.message_id, has_media=True)
+            except NotAccepted:
+                log.info("Telegram does not take the picture of a card")
+        try:
+            sent = await self._outbox.say(card.place, view.text, keyboard=view.keyboard, reply_to=card.request_id)
+        except NotAccepted:
+            log.warning("a card's looks were not accepted, it is shown without them")
+            sent = await self._outbox.say(card.place, wording.escaped(card.url.host), keyboard=view.keyboard, reply_to=card.request_id)
+        return await self._cards.shown(card, sent.message_id, has_media=False)
+
+    async def _situation(self, card: Card, member: Member, looks: Looks, job: Job | None) -> Situation:
+        if job is None and card.job_id is not None:
+            with suppress(JobNotFound):
+                job = await self._downloads.get(card.job_id)
+        ahead = await self._downloads.ahead_of(job) if job is not None and job.status is JobStatus.PENDING else None
+        told = card.description
+        had: set[str] = set()
+        if card.state is CardState.OFFERED and told is not None and told.kind is DescriptionKind.MEDIUM:
+            async with self._database.read() as transaction:
+                had = await transaction.media_files.had_by(member.account.id, told.extractor, told.id)
+        return Situation(
+            texts=texts_for(member),
+            preferences=member.preferences,
+            upload_limit=self._cards.policy.upload_limit,
+            job=job,
+            ahead=ahead,
+            children=tuple(await self._children(job)) if job is not None and job.is_list else (),
+            arrived=await self._arrived(card) if job is not None and job.is_list else 0,
+            had=frozenset(had),
+            menu=looks.menu,
+        )
+
+    async def _arrived(self, card: Card) -> int:
+        return sum(one.state is DeliveryState.DELIVERED for one in await self._deliveries.of_card(card.id))
+
+    async def _children(self, job: Job) -> list[Job]:
+        async with self._database.read() as transaction:
+            return await transaction.jobs.children_of(job.id)
