@@ -47,6 +47,12 @@ def settled(service: Running) -> None:
     eventually(lambda: service.rows(open_ones)[0]["n"] == 0, "everything is delivered")
 
 
+def killed(service: Running) -> None:
+    """By `kill -9`, and started again."""
+    service.kill()
+    service.start()
+
+
 def test_killed_before_an_update_was_handled_the_link_is_still_answered(
     start: StartService, site: MediaSiteProcess, telegram: BotApiProcess
 ) -> None:
@@ -71,8 +77,7 @@ def test_killed_while_a_card_counts_down_it_starts_by_itself_after_the_restart(
     telegram.api.user(ALICE).says(site.url("n/countdown.mp4"))
     card = until_sent(telegram, "Starts by itself")
     eventually(lambda: service.rows("select 1 from cards where message_id is not null"), "its message is written down")
-    service.kill()
-    service.start()
+    killed(service)
     assert the_file(telegram)["message_id"] == card["message_id"]
 
 
@@ -86,10 +91,8 @@ def test_killed_while_its_job_waits_in_the_queue_the_file_arrives_on_the_old_mes
     card = until_sent(telegram, "Starts by itself")
     press_best(telegram, card)
     until_sent(telegram, "In the queue")
-    service.kill()
-    service.start()
-    file = the_file(telegram)
-    assert file["message_id"] == card["message_id"]
+    killed(service)
+    assert the_file(telegram)["message_id"] == card["message_id"]
     settled(service)
     assert len(files_in(telegram)) == 1
 
@@ -100,10 +103,8 @@ def test_killed_while_it_downloads_the_old_message_goes_on(start: StartService, 
     card = until_sent(telegram, "Starts by itself")
     press_best(telegram, card)
     until_sent(telegram, "Downloading")
-    service.kill()
-    service.start()
-    file = the_file(telegram)
-    assert file["message_id"] == card["message_id"]
+    killed(service)
+    assert the_file(telegram)["message_id"] == card["message_id"]
     settled(service)
     assert len(files_in(telegram)) == 1
 
@@ -115,8 +116,7 @@ def test_killed_while_it_converts_the_file_arrives_once(start: StartService, sit
     mp3 = next(b for row in card["reply_markup"]["inline_keyboard"] for b in row if "MP3" in b["text"])
     telegram.api.user(ALICE).presses(card, data=mp3["callback_data"])
     eventually(lambda: service.rows("select 1 from jobs where phase in ('converting', 'storing')"), "it converts")
-    service.kill()
-    service.start()
+    killed(service)
     telegram.api.until(lambda: [m for m in telegram.api.sent(ALICE) if "audio" in m], timeout=40)
     settled(service)
     assert len([m for m in telegram.api.sent(ALICE) if "audio" in m]) == 1
@@ -153,8 +153,7 @@ def test_where_there_is_no_card_to_turn_two_deaths_make_two_copies_and_never_a_t
     alice.presses(history, data=history["reply_markup"]["inline_keyboard"][0][0]["callback_data"])
     for copies in (2, 3):
         until_there_are(telegram, copies)
-        service.kill()
-        service.start()
+        killed(service)
     asked = until_sent(telegram, "interrupted twice")
     assert [b["text"] for row in asked["reply_markup"]["inline_keyboard"] for b in row] == ["📨 Send again"]
     assert len(files_in(telegram)) == 3, "the first one, and at most two of the second"

@@ -128,7 +128,7 @@ async def test_a_stopped_scraper_leaves_no_process_and_no_descriptor(bench: Benc
     await until(lambda: descriptors() <= before)
 
 
-async def test_a_thousand_steps_leave_no_descriptor(bench: Bench) -> None:
+async def test_twenty_fetches_leave_no_descriptor(bench: Bench) -> None:
     for _ in range(5):
         await bench.fetch("/media/clip.mp4", *CLIP)
     before = len(list(Path("/proc/self/fd").iterdir()))
