@@ -134,7 +134,7 @@ async def test_a_card_whose_looks_are_refused_is_shown_plainly_and_still_works(t
 async def test_a_first_card_whose_answers_are_lost_is_sent_at_most_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.patience.PAUSES", (0.05,))
     async with chatting(tmp_path, start_delay=timedelta(seconds=1)) as house:
-        house.api.cut_next("sendMessage", after_accepting=True, times=2)
+        house.api.cut_next("sendMessage", after_accepting=True, times=6)
         await house.api.user(ALICE).says(ADDRESS)
         await house.until_sent(ALICE, kind="video")
         await house.settled()
