@@ -38,13 +38,13 @@ from bot.settings import KIND as SETTINGS
 from bot.settings import SettingsPage
 from bot.status import KIND as STATUS
 from bot.status import Status
-from service.accounts import Members
 from service.cards import ChatCards
 from service.chat import Place
 from service.deliveries import Deliveries
 from service.downloads import Downloads
 from service.forgetting import Forgetting
 from service.history import Histories
+from service.members import Members
 from service.ports import Clock, Database, JobEvents, Media
 from service.posts import Posts
 

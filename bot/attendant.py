@@ -17,13 +17,13 @@ from bot.identity import texts_for
 from bot.lanes import Lane
 from bot.outbox import ChatGone, Lost, MessageGone, NotAccepted, NotReached, Outbox
 from bot.patience import Patience
-from service.accounts import Members
 from service.cards import ChatCards
 from service.chat import Card, CardState, DeliveryState, Member
 from service.deliveries import Deliveries
 from service.descriptions import DescriptionKind
 from service.downloads import Downloads
 from service.errors import Conflict, JobNotFound, LimitReached, MagpieError
+from service.members import Members
 from service.model import Job, JobStatus
 from service.ports import Clock, Database, JobEvents
 

@@ -11,9 +11,9 @@ from bot.messages import Messages
 from bot.outbox import Outbox
 from bot.texts import Texts
 from bot.wording import escaped
-from service.accounts import Members, Person
 from service.chat import Place
 from service.errors import NotInvited
+from service.members import Members, Person
 
 OWNER_PREFIX = "own_"
 KNOWN = frozenset({"start", "help", "privacy", "dl", "status", "cancel", "history", "settings", "forget"})

@@ -10,9 +10,9 @@ from telegram import Message, Update
 
 from bot.languages import for_language
 from bot.texts import Texts
-from service.accounts import Members, Person
 from service.chat import Member, Place
 from service.errors import Blocked, NotInvited
+from service.members import Members, Person
 
 PSEUDO_USERS = frozenset({1087968824, 136817688, 777000})
 """Anonymous group administrators, those who write as a channel, and Telegram itself: shared by everybody."""

@@ -11,13 +11,13 @@ from bot.posts import FETCH_LIMIT
 from magpie.config import Config
 from magpie.parts import make_policy
 from scraper.fetcher import YtDlpFetcher
-from service.accounts import Admission, Members
 from service.cards import CardPolicy, ChatCards
 from service.deliveries import Deliveries
 from service.downloads import Downloads
 from service.events import JobEventBus
 from service.forgetting import Forgetting
 from service.history import Histories
+from service.members import Admission, Members
 from service.model import JobFile
 from service.ports import Clock, Ids, Media, Quota
 from service.posts import Posts

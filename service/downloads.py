@@ -15,6 +15,7 @@ from service.context import current_job
 from service.descriptions import ListItem
 from service.errors import Conflict, IdempotencyConflict, InvalidInput, JobNotFound, JobNotLive, JobNotRetryable
 from service.fetching import Fetcher
+from service.limits import LOCAL_PAYER, payer_of
 from service.media_url import MediaUrl
 from service.model import DownloadSession, Job, JobFile, JobStatus, Origin
 from service.ports import Clock, Database, Engine, IdempotencyKey, Ids, JobEvents, Media, Quota, Transaction
@@ -33,6 +34,10 @@ class Order:
     selection: Selection
     origin: Origin
     account_id: int | None = None
+    address: str | None = None
+    """Of a caller without an account: whose limits it counts against."""
+    is_local: bool = False
+    """Asked for by local trust, which has no limits; it owns nothing that is made so."""
     download_session_id: UUID | None = None
     requested_username: str | None = None
     refresh: bool = False
@@ -109,6 +114,7 @@ class Downloads:
                     await also(transaction, twin or job)
                 stored = [] if twin else await Run(self._parts, job).stored_without_asking(transaction)
                 if not twin and not stored:
+                    await self._quota.admit(transaction, job)
                     await transaction.queue.enqueue(job)
         except _KeyTaken:
             assert promise is not None
@@ -152,6 +158,7 @@ class Downloads:
             id=self._ids.new(),
             download_session_id=session_id,
             account_id=order.account_id,
+            payer=LOCAL_PAYER if order.is_local else payer_of(order.account_id, order.address),
             origin=order.origin,
             url=order.url,
             selection=order.selection,
@@ -176,7 +183,6 @@ class Downloads:
                     last_activity=job.created_at,
                 )
             )
-        await self._quota.admit(transaction, job)
         if not await transaction.jobs.add(job):
             return await transaction.jobs.live_twin(job)
         if promise:

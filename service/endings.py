@@ -29,9 +29,11 @@ async def end(transaction: Transaction, job: Job, files: list[JobFile]) -> list[
 
 
 async def locked(transaction: Transaction, job: Job) -> Job | None:
-    """The job as it is now; nobody else ends it until the transaction does. Its list is locked before it, by everybody:
-    else one who ends the list and one who ends its item would wait for each other.
+    """The job as it is now; nobody else ends it until the transaction does. Its payer is locked first, then its list, by
+    everybody: else one who ends the list and one who ends its item would wait for each other.
     """
+    if job.payer is not None:
+        await transaction.charges.lock(job.payer)
     if job.parent_id is not None:
         await transaction.jobs.locked(job.parent_id)
     return await transaction.jobs.locked(job.id)
@@ -70,16 +72,17 @@ async def requeue(transaction: Transaction, job: Job) -> Job:
 
 
 async def _free_place(transaction: Transaction, job: Job) -> list[Job]:
-    """The oldest job of the account that waited for a place goes on."""
-    if job.account_id is None:
+    """The oldest job of the payer that waited for a place goes on."""
+    if job.payer is None:
         return []
     waiting = await transaction.jobs.waiting_for(place_of(job))
     return [await requeue(transaction, other) for other in waiting[:1]]
 
 
 def place_of(job: Job) -> str:
-    """What a job waits for whose account has no place free."""
-    return f"account:{job.account_id}"
+    """What a job waits for whose payer has no place free."""
+    assert job.payer is not None
+    return job.payer
 
 
 def _entry(job: Job, files: list[JobFile]) -> HistoryEntry:

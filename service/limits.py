@@ -1,16 +1,64 @@
-"""What callers may use: the hooks that `Downloads` calls. Without quotas, everything."""
+"""What callers may use, counted in the database: the hooks that `Downloads` calls."""
 
 from __future__ import annotations
 
-from service.model import Job
-from service.ports import Transaction
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from service.allowances import ANONYMOUS, DAY, UNLIMITED, Allowance
+from service.errors import DailyBytesReached, DailyJobsReached, StorageFull
+from service.model import LOCAL_ACCOUNT, Account, Job
+from service.ports import Clock, Transaction
+
+LOCAL_PAYER = f"account:{LOCAL_ACCOUNT}"
+
+
+def payer_of(account_id: int | None, address: str | None) -> str | None:
+    """Whose limits a job counts against."""
+    if account_id is not None:
+        return f"account:{account_id}"
+    return f"address:{address}" if address else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charge:
+    """One accepted job. `bytes` is what it fetched."""
+
+    job_id: UUID
+    payer: str
+    account_id: int | None
+    bytes: int = 0
+    charged_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """Within a stretch of time."""
+
+    jobs: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What somebody has used of what they may use. A day is the last 24 hours."""
+
+    allowance: Allowance
+    jobs_today: int
+    bytes_today: int
+    running: int
+    stored_bytes: int
 
 
 class NoQuota:
-    """Admits everything."""
+    """Admits everything: for a process that runs one job for whoever started it."""
 
     async def admit(self, transaction: Transaction, job: Job) -> None:
         """Raises nothing."""
+
+    async def spent(self, transaction: Transaction, job: Job, size: int) -> None:
+        """Nothing is counted."""
 
     async def refund(self, transaction: Transaction, job: Job) -> None:
         """Nothing was charged."""
@@ -18,3 +66,79 @@ class NoQuota:
     async def may_start(self, transaction: Transaction, job: Job) -> bool:
         del transaction, job
         return True
+
+
+class Quotas:
+    """A job counts when it is accepted; a store hit does not, and a failure of our own is given back."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    async def admit(self, transaction: Transaction, job: Job) -> None:
+        """Count the job. Raises `DailyJobsReached`, `DailyBytesReached`, `StorageFull` with when to come back."""
+        if job.payer is None:
+            return
+        allowance = await self._allowance_of(transaction, job)
+        now = self._clock.now()
+        if allowance != UNLIMITED:
+            await transaction.charges.lock(job.payer)
+            await self._check(transaction, job.payer, allowance, now)
+        await transaction.charges.add(Charge(job_id=job.id, payer=job.payer, account_id=job.account_id, charged_at=now))
+
+    async def _check(self, transaction: Transaction, payer: str, allowance: Allowance, now: datetime) -> None:
+        since = now - DAY
+        spent = await transaction.charges.since(payer, since)
+        if allowance.jobs_a_day is not None and spent.jobs >= allowance.jobs_a_day:
+            # The one whose end brings the count below the limit.
+            oldest = await transaction.charges.nth_oldest(payer, since, spent.jobs - allowance.jobs_a_day)
+            raise DailyJobsReached(retry_after=_until(oldest, now))
+        if allowance.bytes_a_day is not None and spent.bytes >= allowance.bytes_a_day:
+            raise DailyBytesReached(retry_after=_until(await transaction.charges.nth_oldest(payer, since, 0), now))
+        if allowance.stored_bytes is not None and await transaction.charges.stored(payer) >= allowance.stored_bytes:
+            raise StorageFull(retry_after=DAY)
+
+    async def spent(self, transaction: Transaction, job: Job, size: int) -> None:
+        """The job fetched so many bytes."""
+        await transaction.charges.spent(job.id, size)
+
+    async def refund(self, transaction: Transaction, job: Job) -> None:
+        await transaction.charges.remove(job.id)
+
+    async def may_start(self, transaction: Transaction, job: Job) -> bool:
+        """Whether its payer has a place free. Whoever ends a job of the same payer waits until this is written."""
+        if job.payer is None or job.payer == LOCAL_PAYER:
+            return True
+        allowance = await self._allowance_of(transaction, job)
+        if allowance.at_once is None:
+            return True
+        await transaction.charges.lock(job.payer)
+        return await transaction.charges.running(job.payer) < allowance.at_once
+
+    async def usage(self, transaction: Transaction, account: Account) -> Usage:
+        payer = f"account:{account.id}"
+        spent = await transaction.charges.since(payer, self._clock.now() - DAY)
+        return Usage(
+            allowance=account.allowance,
+            jobs_today=spent.jobs,
+            bytes_today=spent.bytes,
+            running=await transaction.charges.running(payer),
+            stored_bytes=await transaction.charges.stored(payer),
+        )
+
+    async def opens_in(self, transaction: Transaction, account: Account) -> timedelta | None:
+        """How long until one more job is accepted; None when one would be now."""
+        try:
+            await self._check(transaction, f"account:{account.id}", account.allowance, self._clock.now())
+        except (DailyJobsReached, DailyBytesReached, StorageFull) as reached:
+            return reached.retry_after
+        return None
+
+    async def _allowance_of(self, transaction: Transaction, job: Job) -> Allowance:
+        if job.account_id is None:
+            return UNLIMITED if job.payer == LOCAL_PAYER else ANONYMOUS
+        account = await transaction.accounts.get(job.account_id)
+        return account.allowance if account else ANONYMOUS
+
+
+def _until(charged_at: datetime | None, now: datetime) -> timedelta:
+    return max(timedelta(seconds=1), (charged_at or now) + DAY - now)

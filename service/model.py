@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
+from service.allowances import BY_ROLE, UNLIMITED, Allowance, Role
 from service.media_url import MediaUrl
 from service.selection import MediaType, Selection
 
@@ -123,9 +124,22 @@ class Account:
 
     id: int
     username: str
+    email: str | None = None
     is_active: bool
     is_superuser: bool
+    role: Role = Role.USER
+    own_allowance: Allowance = UNLIMITED
+    """What is set for this account alone; None there is as its role has it."""
+    has_password: bool = False
+    token_epoch: int = 0
+    """Raised by whatever ends all logins: a token of an earlier epoch is void."""
     created_at: datetime
+
+    @property
+    def allowance(self) -> Allowance:
+        if self.is_superuser or self.id == LOCAL_ACCOUNT:
+            return UNLIMITED
+        return BY_ROLE[self.role].changed_by(self.own_allowance)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +183,9 @@ class Job:
     id: UUID
     download_session_id: UUID
     account_id: int | None
-    """Who is charged for it; None for callers without an account."""
+    """Whose it is; None for callers without an account."""
+    payer: str | None = None
+    """Whose limits it counts against: `account:5`, or `address:192.0.2.1` for callers without an account."""
     parent_id: UUID | None = None
     origin: Origin
     url: MediaUrl

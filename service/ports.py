@@ -7,13 +7,17 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
+from service.account_ports import Accounts, ApiKeys, Audit, Charges, Merges, OneTimeCodes, SiteCookieJars
 from service.chat_ports import Cards, Deliveries, KeptValues, PreferencesOf, TelegramCopies, TelegramUsers, Updates
 from service.media_url import MediaUrl
-from service.model import Account, DownloadSession, Fetch, HistoryEntry, Job, JobFile, MediaFile, MediaKey
+from service.model import DownloadSession, Fetch, HistoryEntry, Job, JobFile, MediaFile, MediaKey
 from service.selection import Selection
+
+if TYPE_CHECKING:  # that module uses the ports itself
+    from service.download_sessions import Unowned
 
 
 class Clock(Protocol):
@@ -32,26 +36,24 @@ class Ids(Protocol):
 # --- storage --------------------------------------------------------------------------------------------------------
 
 
-class Accounts(Protocol):
-    async def get(self, account_id: int) -> Account | None: ...
-    async def by_username(self, username: str) -> Account | None: ...
-    async def add(self, username: str, now: datetime) -> Account:
-        """Raises `Conflict` when the name is taken."""
-        ...
-
-    async def make_superuser(self, account_id: int) -> None: ...
-    async def has_superuser(self) -> bool:
-        """Besides the built-in account."""
-        ...
-
-    async def remove(self, account_id: int) -> None:
-        """With all that belongs to it."""
-        ...
-
-
 class DownloadSessions(Protocol):
     async def add(self, session: DownloadSession) -> None: ...
     async def get(self, session_id: UUID) -> DownloadSession | None: ...
+    async def by_id_or_folder(self, known: UUID) -> DownloadSession | None:
+        """Nobody else gives it away until the transaction ends."""
+        ...
+
+    async def unowned(
+        self, username: str | None, *, shown: UUID | None = None, everyone: bool = False, skip: int = 0, limit: int = 100
+    ) -> tuple[list[Unowned], int]:
+        """Newest first: those that name this user, the one that is shown, or everybody's; and how many there are."""
+        ...
+
+    async def unowned_all(self, *, since: datetime | None = None, session_id: UUID | None = None) -> list[Unowned]: ...
+    async def give(self, session_id: UUID, account_id: int) -> None:
+        """With its jobs, what they were charged, and their history."""
+        ...
+
     async def close(self, session_id: UUID, now: datetime) -> None: ...
 
 
@@ -187,6 +189,18 @@ class Transaction(Protocol):
     @property
     def accounts(self) -> Accounts: ...
     @property
+    def api_keys(self) -> ApiKeys: ...
+    @property
+    def one_time_codes(self) -> OneTimeCodes: ...
+    @property
+    def site_cookies(self) -> SiteCookieJars: ...
+    @property
+    def charges(self) -> Charges: ...
+    @property
+    def audit(self) -> Audit: ...
+    @property
+    def merges(self) -> Merges: ...
+    @property
     def download_sessions(self) -> DownloadSessions: ...
     @property
     def jobs(self) -> Jobs: ...
@@ -304,6 +318,10 @@ class Quota(Protocol):
 
     async def admit(self, transaction: Transaction, job: Job) -> None:
         """Called in the transaction that accepts a job. Raises `LimitReached`."""
+        ...
+
+    async def spent(self, transaction: Transaction, job: Job, size: int) -> None:
+        """Called when a job fetched so many bytes."""
         ...
 
     async def refund(self, transaction: Transaction, job: Job) -> None:

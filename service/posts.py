@@ -11,6 +11,7 @@ from uuid import UUID
 from service import endings
 from service.chat import Member
 from service.errors import NoSpace, TooLarge
+from service.limits import payer_of
 from service.media_url import MediaUrl
 from service.model import Job, JobFile, JobStatus, MediaFile, MediaKey, Origin, Phase, Progress
 from service.naming import safe_name
@@ -73,6 +74,7 @@ class Posts:
             id=job_id,
             download_session_id=member.user.download_session_id,
             account_id=member.account.id,
+            payer=payer_of(member.account.id, None),
             origin=Origin.CHAT,
             url=url,
             selection=selection,
@@ -95,9 +97,10 @@ class Posts:
             file, MediaKey(scope=job.scope, extractor="telegram", id=file.unique_id, selection=selection.key), location, job
         )
         async with self._database.write() as transaction:
-            await self._quota.admit(transaction, job)
             if not await transaction.jobs.add(job):
                 return job
+            await self._quota.admit(transaction, job)
+            await self._quota.spent(transaction, job, file.size)
             (stored,) = await transaction.media_files.replace(media.key, [media])
             shown = [JobFile(job_id=job_id, media=stored, name=name, path=path)]
             await transaction.media_files.attach(shown)

@@ -334,6 +334,7 @@ class Run:
                 )
                 await transaction.jobs.save(done, if_seq=present.seq)
                 if new_key is not None:
+                    await self._parts.quota.spent(transaction, done, done.progress.total or 0)
                     stored = await transaction.media_files.replace(new_key, [file.media for file in shown])
                     shown = [replace(file, media=media) for file, media in zip(shown, stored, strict=True)]
                 else:

@@ -15,7 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from service.model import Job
 from service.ports import Vault
 from storage.accounts import SqlAccounts
+from storage.api_keys import SqlApiKeys
+from storage.audit import SqlAudit
 from storage.cards import SqlCards
+from storage.charges import SqlCharges
 from storage.deliveries import SqlDeliveries, SqlTelegramCopies
 from storage.download_sessions import SqlDownloadSessions
 from storage.fetches import SqlFetches
@@ -25,6 +28,9 @@ from storage.inbox import SqlUpdates
 from storage.jobs import SqlJobs
 from storage.kept_values import SqlKeptValues
 from storage.media_files import SqlMediaFiles
+from storage.merges import SqlMerges
+from storage.one_time_codes import SqlOneTimeCodes
+from storage.site_cookies import SqlSiteCookies
 from storage.telegram_users import SqlPreferences, SqlTelegramUsers
 
 PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=15000", "foreign_keys=ON")
@@ -77,6 +83,12 @@ class SqlTransaction:
 
     def __init__(self, connection: AsyncConnection, queue: QueueWriter, vault: Vault | None) -> None:
         self.accounts = SqlAccounts(connection)
+        self.api_keys = SqlApiKeys(connection)
+        self.one_time_codes = SqlOneTimeCodes(connection)
+        self.site_cookies = SqlSiteCookies(connection, vault)
+        self.charges = SqlCharges(connection)
+        self.audit = SqlAudit(connection)
+        self.merges = SqlMerges(connection)
         self.download_sessions = SqlDownloadSessions(connection)
         self.jobs = SqlJobs(connection, vault)
         self.fetches = SqlFetches(connection)

@@ -434,6 +434,9 @@ class OneAtATime:
             raise LimitReached
         self.admitted += 1
 
+    async def spent(self, transaction: Transaction, job: Job, size: int) -> None:
+        """Bytes do not matter here."""
+
     async def refund(self, transaction: Transaction, job: Job) -> None:
         self.refunded.append(job)
 

@@ -19,7 +19,6 @@ from bot.application import ChatParts, ChatState, TelegramChat
 from bot.connection import ChatOptions
 from sandbox.bot_api import TOKEN, BotApi
 from sandbox.bot_api.values import media_object
-from service.accounts import Admission, Members
 from service.cards import CardPolicy, ChatCards
 from service.deliveries import Deliveries
 from service.descriptions import Description, DescriptionKind
@@ -28,6 +27,7 @@ from service.forgetting import Forgetting
 from service.history import Histories
 from service.limits import NoQuota
 from service.media_url import MediaUrl
+from service.members import Admission, Members
 from service.posts import Posts
 from service.selection import MediaType
 from storage import tables

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from sandbox.bot_api import User
-from service.accounts import Admission
+from service.members import Admission
 from tests.support.chat_house import ALICE, ChatHouse, chatting
 
 _ids = itertools.count(20_001)

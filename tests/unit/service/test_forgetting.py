@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from service.accounts import Admission, Members, Person
 from service.chat import Member, Place
 from service.downloads import Order
 from service.errors import Forbidden, JobNotFound
 from service.forgetting import Forgetting
 from service.media_url import MediaUrl
+from service.members import Admission, Members, Person
 from service.model import LOCAL_ACCOUNT, Job, JobStatus, Origin
 from service.selection import Selection
 from storage.migrate import upgrade

@@ -1,0 +1,250 @@
+"""Logging in: by password, by a one-time link, with a token afterwards; and a lost password."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Protocol
+
+from service import passwords
+from service.audit import Act, AuditEntry
+from service.credentials import OneTimeCode, Purpose, digest_of
+from service.errors import CodeInvalid, TooManyTries, WrongPassword
+from service.model import Account
+from service.passwords import PasswordHashes
+from service.ports import Clock, Database, Ids, Transaction
+
+TOKEN_LIFE = timedelta(hours=1)
+COOKIE_LIFE = timedelta(days=7)
+RESET_LIFE = timedelta(hours=1)
+SIGN_IN_LIFE = timedelta(minutes=10)
+LONGEST_NAME = 320
+
+
+class Audience(StrEnum):
+    """Where a token is shown: one for one place is void in the other."""
+
+    API = "api"
+    WEB = "web"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claims:
+    """What a token says."""
+
+    account_id: int
+    epoch: int
+    audience: Audience
+    id: str
+    issued_at: datetime
+    expires_at: datetime
+
+
+class Tokens(Protocol):
+    """Signs what a token says, and reads what was signed here."""
+
+    def sign(self, claims: Claims) -> str: ...
+    def read(self, token: str) -> Claims | None:
+        """None for one that nobody here signed, or that cannot be read. The expiry is not looked at."""
+        ...
+
+
+class Rate(StrEnum):
+    """What is counted so that it cannot be tried without end."""
+
+    LOGIN_NAME = "login_name"
+    LOGIN_ADDRESS = "login_address"
+    RESET_ADDRESS = "reset_address"
+    RESET_NAME = "reset_name"
+    CODE = "code"
+
+
+class Rates(Protocol):
+    """Counts tries within a moving stretch of time."""
+
+    async def hit(self, rate: Rate, who: str) -> timedelta | None:
+        """Count one; when it is one too many, how long to wait."""
+        ...
+
+    async def clear(self, rate: Rate, who: str) -> None: ...
+
+
+class Mail(Protocol):
+    """Letters to account holders. Raises nothing: what could not be sent is logged."""
+
+    async def send_reset(self, account: Account, token: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """Somebody who is logged in, and what they show from now on."""
+
+    account: Account
+    token: str
+    claims: Claims
+
+
+class Logins:
+    """Every way to become known, but API keys."""
+
+    def __init__(
+        self, *, database: Database, hashes: PasswordHashes, tokens: Tokens, rates: Rates, mail: Mail, clock: Clock, ids: Ids
+    ) -> None:
+        self._database, self._hashes, self._tokens = database, hashes, tokens
+        self._rates, self._mail, self._clock, self._ids = rates, mail, clock, ids
+
+    # --- by password ------------------------------------------------------------------------------------------------
+
+    async def log_in(self, name: str, password: str, address: str, audience: Audience = Audience.API) -> Login:
+        """By user name or e-mail address. Raises `WrongPassword`, also for a name that nobody has and for a blocked account,
+        after as long a time; `TooManyTries` before anything slow is done.
+        """
+        name = name[: LONGEST_NAME + 1]
+        await self._count(Rate.LOGIN_ADDRESS, address)
+        await self._count(Rate.LOGIN_NAME, name.casefold())
+        async with self._database.read() as transaction:
+            account = await _by_login(transaction, name)
+            password_hash = await transaction.accounts.password_hash_of(account.id) if account else None
+        is_right = await self._hashes.verify(password_hash, passwords.normalised(password))
+        if not is_right or account is None or not account.is_active:
+            await self._note(Act.LOGIN_FAILED, account)
+            raise WrongPassword
+        await self._rates.clear(Rate.LOGIN_NAME, name.casefold())
+        if password_hash is not None and self._hashes.is_outdated(password_hash):
+            await self._rehash(account, password)
+        await self._note(Act.LOGGED_IN, account)
+        return self.login_of(account, audience)
+
+    async def is_password(self, account: Account, password: str) -> bool:
+        """Raises `TooManyTries`."""
+        await self._count(Rate.LOGIN_NAME, account.username.casefold())
+        async with self._database.read() as transaction:
+            password_hash = await transaction.accounts.password_hash_of(account.id)
+        return await self._hashes.verify(password_hash, passwords.normalised(password))
+
+    async def _rehash(self, account: Account, password: str) -> None:
+        stronger = await self._hashes.hash(passwords.normalised(password))
+        async with self._database.write() as transaction:
+            await transaction.accounts.set_password_hash(account.id, stronger)
+
+    async def _count(self, rate: Rate, who: str) -> None:
+        wait = await self._rates.hit(rate, who)
+        if wait is not None:
+            raise TooManyTries(retry_after=wait)
+
+    # --- by token ---------------------------------------------------------------------------------------------------
+
+    def login_of(self, account: Account, audience: Audience = Audience.API) -> Login:
+        """A token for an account that is known already."""
+        now = self._clock.now()
+        claims = Claims(
+            account_id=account.id,
+            epoch=account.token_epoch,
+            audience=audience,
+            id=self._ids.new().hex,
+            issued_at=now,
+            expires_at=now + (TOKEN_LIFE if audience is Audience.API else COOKIE_LIFE),
+        )
+        return Login(account=account, token=self._tokens.sign(claims), claims=claims)
+
+    async def of_token(self, token: str, audience: Audience = Audience.API) -> Login | None:
+        """None for a token that is wrong, too old, or void since a password was changed or an account blocked."""
+        claims = self._tokens.read(token)
+        if claims is None or claims.audience is not audience or claims.expires_at <= self._clock.now():
+            return None
+        async with self._database.read() as transaction:
+            account = await transaction.accounts.get(claims.account_id)
+        if account is None or not account.is_active or account.token_epoch != claims.epoch:
+            return None
+        return Login(account=account, token=token, claims=claims)
+
+    def is_expired(self, token: str) -> bool:
+        """Whether it was ours, and is only too old."""
+        claims = self._tokens.read(token)
+        return claims is not None and claims.expires_at <= self._clock.now()
+
+    async def log_out_everywhere(self, account: Account) -> None:
+        async with self._database.write() as transaction:
+            present = await transaction.accounts.locked(account.id)
+            if present is not None:
+                await transaction.accounts.save(replace(present, token_epoch=present.token_epoch + 1))
+
+    # --- a lost password --------------------------------------------------------------------------------------------
+
+    async def request_reset(self, email: str, address: str) -> None:
+        """A letter to whoever has this address; nothing tells whether somebody does. Raises `TooManyTries`."""
+        await self._count(Rate.RESET_ADDRESS, address)
+        if await self._rates.hit(Rate.RESET_NAME, email.casefold()) is not None:
+            return  # silently: it would tell that the address is known
+        token = secrets.token_urlsafe(32)
+        async with self._database.read() as transaction:
+            account = await transaction.accounts.by_email(email)
+        if account is None or not account.is_active:
+            return
+        await self._keep(Purpose.RESET, account, token, RESET_LIFE, Act.RESET_REQUESTED)
+        await self._mail.send_reset(account, token)
+
+    async def reset(self, token: str, password: str, address: str) -> Account:
+        """A new password; the token is used up and all logins end. Raises `CodeInvalid`, `InvalidAccount`, `TooManyTries`."""
+        await self._count(Rate.CODE, address)
+        now = self._clock.now()
+        async with self._database.read() as transaction:
+            code = await transaction.one_time_codes.get(digest_of(token), Purpose.RESET, now)
+            account = await transaction.accounts.get(code.account_id) if code else None
+        if account is None:
+            raise CodeInvalid
+        text = passwords.check(password, account.username, account.email, field="new_password")  # a weak one does not use the token up
+        password_hash = await self._hashes.hash(text)
+        async with self._database.write() as transaction:
+            taken = await transaction.one_time_codes.take(digest_of(token), Purpose.RESET, now)
+            present = await transaction.accounts.locked(account.id)
+            if taken is None or present is None or not present.is_active:
+                raise CodeInvalid
+            await transaction.accounts.save(replace(present, token_epoch=present.token_epoch + 1))
+            await transaction.accounts.set_password_hash(account.id, password_hash)
+            await transaction.audit.add(AuditEntry(at=now, account_id=account.id, action=Act.PASSWORD_RESET, subject_id=account.id))
+        return present
+
+    # --- by a one-time link -----------------------------------------------------------------------------------------
+
+    async def sign_in_code(self, account: Account) -> str:
+        """For somebody who is known already, in the chat: it logs in once."""
+        code = secrets.token_urlsafe(32)
+        await self._keep(Purpose.SIGN_IN, account, code, SIGN_IN_LIFE, Act.SIGN_IN_LINK)
+        return code
+
+    async def sign_in(self, code: str, address: str) -> Login:
+        """Raises `CodeInvalid`, `TooManyTries`."""
+        await self._count(Rate.CODE, address)
+        async with self._database.write() as transaction:
+            taken = await transaction.one_time_codes.take(digest_of(code), Purpose.SIGN_IN, self._clock.now())
+            account = await transaction.accounts.get(taken.account_id) if taken else None
+        if account is None or not account.is_active:
+            raise CodeInvalid
+        await self._note(Act.LOGGED_IN, account)
+        return self.login_of(account, Audience.WEB)
+
+    # --- parts ------------------------------------------------------------------------------------------------------
+
+    async def _keep(self, purpose: Purpose, account: Account, secret: str, life: timedelta, act: Act) -> None:
+        now = self._clock.now()
+        code = OneTimeCode(digest=digest_of(secret), purpose=purpose, account_id=account.id, created_at=now, expires_at=now + life)
+        async with self._database.write() as transaction:
+            await transaction.one_time_codes.put(code)
+            await transaction.audit.add(AuditEntry(at=now, account_id=None, action=act, subject_id=account.id))
+
+    async def _note(self, act: Act, account: Account | None) -> None:
+        """Failed tries of names that nobody has are not written down: they would fill the trail with what people mistype."""
+        if account is None:
+            return
+        who = account.id if act is not Act.LOGIN_FAILED else None
+        async with self._database.write() as transaction:
+            await transaction.audit.add(AuditEntry(at=self._clock.now(), account_id=who, action=act, subject_id=account.id))
+
+
+async def _by_login(transaction: Transaction, name: str) -> Account | None:
+    if "@" in name:
+        return await transaction.accounts.by_email(name)
+    return await transaction.accounts.by_username(name)

@@ -1,0 +1,156 @@
+"""Pairing: a Telegram identity joins an account. Both sides show whose account it is; nothing moves before [Join]."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+
+from service.audit import Act, Actor, AuditEntry
+from service.chat import TelegramUser
+from service.credentials import OneTimeCode, Purpose, digest_of
+from service.errors import AlreadyPaired, Blocked, CodeInvalid, LastSuperuser, NotPaired, TooManyTries
+from service.logins import Rate, Rates
+from service.model import LOCAL_ACCOUNT, Account
+from service.ports import Clock, Database, Transaction
+
+CODE_LIFE = timedelta(minutes=10)
+_LETTERS = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"
+"""Without what looks alike."""
+CODE_LENGTH = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairingCode:
+    """What an account shows to join a Telegram identity to it. `number` is shown on both sides."""
+
+    code: str
+    number: int
+    life: timedelta = CODE_LIFE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moves:
+    """What a Telegram identity has had so far, and what would move."""
+
+    history: int
+    files: int
+    sessions: int
+    cookies: int
+
+    @property
+    def is_nothing(self) -> bool:
+        return not (self.history or self.files or self.cookies)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """Before [Join]: whose account it is, and what would happen."""
+
+    account: Account
+    number: int
+    moves: Moves
+
+
+class Pairing:
+    """One Telegram user to one account; an account may have several."""
+
+    def __init__(self, *, database: Database, rates: Rates, clock: Clock) -> None:
+        self._database, self._rates, self._clock = database, rates, clock
+
+    async def code_for(self, account: Account) -> PairingCode:
+        """A new code; an earlier one is void. Raises `Blocked`."""
+        if not account.is_active:
+            raise Blocked
+        code = "".join(secrets.choice(_LETTERS) for _ in range(CODE_LENGTH))
+        number, now = 10 + secrets.randbelow(90), self._clock.now()
+        kept = OneTimeCode(
+            digest=digest_of(code),
+            purpose=Purpose.PAIRING,
+            account_id=account.id,
+            number=number,
+            created_at=now,
+            expires_at=now + CODE_LIFE,
+        )
+        async with self._database.write() as transaction:
+            await transaction.one_time_codes.put(kept)
+        return PairingCode(code=code, number=number)
+
+    async def offer(self, user: TelegramUser, code: str) -> Offer:
+        """Raises `CodeInvalid`, `AlreadyPaired`, `Blocked`, `LastSuperuser`, `TooManyTries`; the code stays good."""
+        wait = await self._rates.hit(Rate.CODE, f"telegram:{user.id}")
+        if wait is not None:
+            raise TooManyTries(retry_after=wait)
+        async with self._database.read() as transaction:
+            kept = await transaction.one_time_codes.get(digest_of(_plain(code)), Purpose.PAIRING, self._clock.now())
+            if kept is None or kept.number is None:
+                raise CodeInvalid
+            account = await self._joinable(transaction, user, kept)
+            return Offer(account=account, number=kept.number, moves=await transaction.merges.moves(user.account_id))
+
+    async def join(self, user: TelegramUser, code: str) -> Account:
+        """Use the code up: what the identity's own account had is the joined account's, whose rights stay as they are.
+
+        Raises what `offer` raises.
+        """
+        now = self._clock.now()
+        async with self._database.write() as transaction:
+            kept = await transaction.one_time_codes.take(digest_of(_plain(code)), Purpose.PAIRING, now)
+            present = await transaction.telegram_users.get(user.id)
+            if kept is None or present is None:
+                raise CodeInvalid
+            account = await self._joinable(transaction, present, kept)
+            await transaction.merges.merge(present.account_id, account.id)
+            await transaction.accounts.remove(present.account_id)
+            await transaction.audit.add(
+                AuditEntry(at=now, account_id=account.id, action=Act.PAIRED, subject_id=account.id, details=f"tg-{user.id}")
+            )
+        return account
+
+    async def _joinable(self, transaction: Transaction, user: TelegramUser, kept: OneTimeCode) -> Account:
+        account = await transaction.accounts.get(kept.account_id)
+        own = await transaction.accounts.get(user.account_id)
+        if account is None or own is None:
+            raise CodeInvalid
+        if not account.is_active or not own.is_active:
+            raise Blocked
+        if own.id in {account.id, LOCAL_ACCOUNT} or not is_identitys_own(own):
+            raise AlreadyPaired
+        if own.is_superuser and not account.is_superuser and not await transaction.accounts.has_superuser(besides=[own.id], active=True):
+            raise LastSuperuser
+        return account
+
+    async def of_account(self, account_id: int) -> list[TelegramUser]:
+        async with self._database.read() as transaction:
+            return await transaction.telegram_users.of_account(account_id)
+
+    async def unpair(self, actor: Actor, account_id: int, telegram_id: int) -> TelegramUser:
+        """The identity has nothing of the account any more, and gets an account of its own when it comes again. Raises `NotPaired`."""
+        async with self._database.write() as transaction:
+            user = await transaction.telegram_users.get(telegram_id)
+            account = await transaction.accounts.get(account_id)
+            if user is None or account is None or user.account_id != account_id or is_identitys_own(account):
+                raise NotPaired
+            await transaction.merges.leave(user)
+            entry = AuditEntry(
+                at=self._clock.now(), account_id=actor.account_id, action=Act.UNPAIRED, subject_id=account_id, details=f"tg-{telegram_id}"
+            )
+            await transaction.audit.add(entry)
+        return user
+
+
+def is_identitys_own(account: Account) -> bool:
+    """An account that was made at first contact, and that nobody can log in to by name."""
+    return account.username.startswith("tg-") and not account.has_password
+
+
+def masked(email: str | None) -> str | None:
+    """`a…e@example.org`: enough to know one's own."""
+    if not email:
+        return None
+    name, _, host = email.rpartition("@")
+    return f"{name[:1]}…{name[-1:] if len(name) > 2 else ''}@{host}"  # noqa: PLR2004 - short names show their first letter only
+
+
+def _plain(code: str) -> str:
+    return "".join(code.split()).replace("-", "").upper()
