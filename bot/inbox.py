@@ -70,7 +70,8 @@ class Inbox(asyncio.Queue[object]):
         """What an earlier process committed and did not finish, oldest first."""
         async with self._database.read() as transaction:
             rows = await transaction.updates.open(self._bot_id)
-        taken, self._taken = self._taken or set(), None  # what came by webhook while the bot was connecting is in the queue already
+        # What came by webhook while the bot was connecting is in the queue already, or about to be.
+        taken, self._taken = (self._taken or set()) | self._fresh, None
         return [Update.de_json(json.loads(row.body), bot) for row in rows if row.update_id not in taken]
 
     def done(self, update_id: int) -> None:
@@ -118,6 +119,8 @@ class PollingBot(ExtBot[Any]):
         self._inbox, self._at_first = inbox, at_first
 
     async def get_updates(self, *args: Any, **kwargs: Any) -> tuple[Update, ...]:
+        if self._refusal is not None:
+            kwargs["timeout"] = 0  # a long poll would tell only at its end that it is refused no longer
         try:
             updates = await super().get_updates(*args, **kwargs)
         except (InvalidToken, Conflict) as refused:
