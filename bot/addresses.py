@@ -13,7 +13,7 @@ from service.media_url import MediaUrl
 from service.selection import Clip
 
 _TIME = r"(?:\d{1,3}:)?\d{1,3}:\d{2}(?:\.\d{1,3})?|\d{1,6}(?:\.\d{1,3})?"
-_ITEMS = re.compile(r"^\s*[(\[]?\s*(\d{1,6})\s*(?:-|–|—|to|bis)\s*(\d{1,6})(?![\d:]|\.\d|\s*s\b)", re.ASCII)
+_ITEMS = re.compile(r"^\s*[(\[]?\s*(\d{1,6})\s*(?:-|–|—|to|bis)\s*(\d{1,6})(?![\w:]|\.\d|\s*s\b)", re.ASCII)
 _CLIP = re.compile(rf"^\s*[(\[]?\s*({_TIME})\s*(?:-|–|—|to|bis)\s*({_TIME})\s*s?(?=[\s)\],.;!?]|$)", re.ASCII)
 _ADDRESS = re.compile(r"https?://[^\s<>\"]+", re.IGNORECASE)
 _LOOKS_LIKE_ONE = re.compile(r"^(?:https?:/{0,2}|www\.)\S*", re.IGNORECASE)
@@ -32,7 +32,7 @@ def finds_in(message: Message) -> list[Find]:
             continue
         until = spans[number + 1][0] if number + 1 < len(spans) else len(text)
         clip = clip_in(text[end:until])
-        items = items_in(text[end:until]) if clip else None
+        items = items_in(text[end:until])
         found.setdefault((url.text, clip.key if clip else ""), Find(url=url, clip=clip, items=items))
     return list(found.values())
 

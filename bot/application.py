@@ -253,11 +253,7 @@ class TelegramChat:
         if self._starter is not None:
             self._starter.cancel()
             await asyncio.gather(self._starter, return_exceptions=True)
-        updater = self._application.updater
-        with suppress(TelegramError, TimeoutError):
-            if updater is not None and updater.running:
-                async with asyncio.timeout(POLL_STOPS_WITHIN):  # its last call confirms what was taken; told again, it is not new
-                    await updater.stop()
+        await self._stop_polling()
         self._greeter.stop()
         await self._attendant.stop()
         self._processor.stop()
@@ -268,6 +264,17 @@ class TelegramChat:
         await self._inbox.flush()
         with suppress(TelegramError, RuntimeError):
             await self._application.shutdown()
+
+    async def _stop_polling(self) -> None:
+        """Its last call confirms what was taken; told again, it is not new."""
+        updater = self._application.updater
+        if updater is None or not updater.running:
+            return
+        stopping = asyncio.create_task(updater.stop(), name="updater")
+        while not (await asyncio.wait({stopping}, timeout=POLL_STOPS_WITHIN))[0]:
+            stopping.cancel()  # more than once: between two tries the library swallows it, and makes its last call
+        with suppress(asyncio.CancelledError, TelegramError):
+            stopping.result()
 
     # --- updates --------------------------------------------------------------------------------------------------------
 

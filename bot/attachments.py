@@ -15,7 +15,8 @@ from weakref import WeakValueDictionary
 from telegram import Message
 
 from bot import wording
-from bot.outbox import ChatGone, MessageGone, NotAccepted, Outbox
+from bot.lanes import Within
+from bot.outbox import ChatGone, Lost, MessageGone, NotAccepted, NotReached, Outbox
 from bot.shapes import Attachment, Shape, copy_in, send_call, shape_of
 from service.chat import Place, TelegramCopy
 from service.deliveries import Deliveries
@@ -25,6 +26,8 @@ from service.ports import Media
 log = logging.getLogger("magpie.delivery")
 PATIENCE = 30.0
 """Seconds that a chat waits for the upload of another chat, rather than uploading the same file itself."""
+VAULT_PATIENCE = 3.0
+"""Seconds that a file waits for the vault chat's turn; then it goes out directly."""
 UPLOADS_AT_ONCE = 32
 """Many: an upload for a chat that Telegram asked to wait holds its place meanwhile."""
 
@@ -73,8 +76,10 @@ class Attachments:
             return None
         message_id = other.vault_message_id
         try:
-            seen = await self._outbox.send(lambda bot: bot.forward_message(vault, vault, message_id))
-        except (MessageGone, NotAccepted, ChatGone):
+            seen = await self._outbox.send(
+                lambda bot: bot.forward_message(vault, vault, message_id, rate_limit_args=Within(VAULT_PATIENCE))
+            )
+        except (MessageGone, NotAccepted, ChatGone, NotReached, Lost, TimeoutError):
             return None
         await self._outbox.delete(Place(chat_id=vault), seen.message_id)
         found = self._copies(file, seen)
@@ -144,10 +149,11 @@ class Attachments:
                         keyboard=None,
                         reply_to=None,
                         quietly=True,
+                        within=Within(VAULT_PATIENCE),
                     )
                 )
-        except (ChatGone, NotAccepted) as refused:
-            log.warning("the vault chat does not take files: %s", type(refused).__name__)
+        except (ChatGone, NotAccepted, NotReached, Lost, TimeoutError) as refused:
+            log.warning("the vault chat does not take a file, it goes out directly: %s", type(refused).__name__)
             return None
         copies = self._copies(file, message)
         if not copies:

@@ -49,8 +49,8 @@ class _Watch:
     """As last heard of: a running job's row follows a little later."""
     looks: Looks = field(default_factory=Looks)
     delivering: asyncio.Task[None] | None = None
-    ends_loudly: bool = False
-    """It took long, and does not end with a file: whoever waits is told."""
+    ends_now: bool = False
+    """Its end is news: whoever has waited for long is told by a message that notifies."""
 
 
 class Attendant:
@@ -111,6 +111,7 @@ class Attendant:
         for card in cards:
             if card.state is not CardState.OFFERED or card.starts_at is not None or card.message_id is None:
                 self.attend(card.id)
+                self._watches[card.id].ends_now = not card.state.is_open
         return len(cards)
 
     async def stop(self) -> None:
@@ -180,6 +181,8 @@ class Attendant:
                 return
             match card.state:
                 case CardState.LOOKING:
+                    if card.message_id is not None:  # once more
+                        await self._display.show(card, member, watch.looks)
                     await self._look(card, member)
                 case CardState.OFFERED:
                     if not await self._offer(card, member, watch):
@@ -188,8 +191,8 @@ class Attendant:
                     await self._follow(card, member, watch)
                 case _:
                     if not await self._is_file(card):
-                        await self._display.show(card, member, watch.looks, anew=watch.ends_loudly)
-                        watch.ends_loudly = False
+                        await self._display.show(card, member, watch.looks, anew=watch.ends_now and await self._ends_loudly(card))
+                        watch.ends_now = False
                     await self._cards.settled(card)
                     return
 
@@ -264,7 +267,8 @@ class Attendant:
             if job.is_list or job.status is JobStatus.COMPLETED:
                 await self._deliver(card, member, watch, job)
             if not job.status.is_live:
-                watch.ends_loudly = await self._close(card, job)
+                await self._close(card, job)
+                watch.ends_now = True
                 return
             if not is_first or not await self._news_within(watch, FIRST_SIGHT):
                 card = await self._show_progress(card, member, watch, job, lane=Lane.TEXT if is_first else Lane.PROGRESS)
@@ -284,7 +288,11 @@ class Attendant:
             return await self._display.show(card, member, watch.looks, job=newest, lane=lane)
         except ChatGone:
             watch.looks.is_unseen = True
-            return card
+        except (NotReached, Lost):
+            if lane is not Lane.PROGRESS:
+                raise
+            log.info("progress was not shown")
+        return card
 
     async def _news_within(self, watch: _Watch, seconds: float) -> bool:
         try:
@@ -294,14 +302,23 @@ class Attendant:
             return False
         return True
 
-    async def _close(self, card: Card, job: Job) -> bool:
-        """The card after its job's end; what could not be delivered is said. Whether to say it aloud."""
+    async def _close(self, card: Card, job: Job) -> None:
+        """The card after its job's end; what could not be delivered is said."""
         if job.status is JobStatus.CANCELLED:
             await self._cards.ended(card, CardState.DISMISSED)
-            return False
+            return
         code = await self._what_went_wrong(card, job)
         await self._cards.ended(card, CardState.FAILED if code else CardState.DELIVERED, code)
-        return took_long(job) and (code is not None or job.is_list)
+
+    async def _ends_loudly(self, card: Card) -> bool:
+        """After a long time, but not with a file, which notifies itself, nor by the asker's own wish."""
+        if card.job_id is None or card.state not in {CardState.FAILED, CardState.DELIVERED}:
+            return False
+        try:
+            job = await self._downloads.get(card.job_id)
+        except JobNotFound:
+            return False
+        return took_long(job) and (job.is_list or card.state is CardState.FAILED)
 
     async def _what_went_wrong(self, card: Card, job: Job) -> str | None:
         if job.status is JobStatus.FAILED:

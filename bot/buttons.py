@@ -11,6 +11,7 @@ from bot.attendant import Attendant
 from bot.identity import Visit
 from bot.keys import Key, Verb
 from bot.outbox import Outbox
+from bot.presses import Presses
 from bot.problems import notice_of
 from service.cards import ChatCards
 from service.chat import Card, CardState
@@ -43,6 +44,7 @@ class Buttons:
     ) -> None:
         self._cards, self._deliveries, self._downloads = cards, deliveries, downloads
         self._attendant, self._outbox, self._pages, self._bot_id = attendant, outbox, pages, bot_id
+        self._presses = Presses()
         self._verbs: dict[str, Callable[[Card, Visit, str], Awaitable[str | None]]] = {
             Verb.PICK: self._pick,
             Verb.SELECTION: self._selection,
@@ -62,7 +64,7 @@ class Buttons:
         key = Key.read(query.data or "")
         try:
             if key.kind == "card":
-                said = await self._on_card(key, visit)
+                said = await self._on_card(key, visit, query.id)
             elif key.kind in self._pages:
                 said = await self._pages[key.kind](query, visit, key)
             else:
@@ -72,11 +74,14 @@ class Buttons:
             return
         await self._outbox.answer(query.id, said)
 
-    async def _on_card(self, key: Key, visit: Visit) -> str | None:
+    async def _on_card(self, key: Key, visit: Visit, query_id: str) -> str | None:
         card = await self._cards.find(key.id, account_id=visit.member.account.id, bot_id=self._bot_id)
         verb = self._verbs.get(key.verb)
         if verb is None:
             raise CardGone
+        if key.verb == Verb.OTHER:
+            self._presses.once(card.id)
+            return await verb(card, visit, f"query:{query_id}")
         return await verb(card, visit, key.argument)
 
     # --- choosing -----------------------------------------------------------------------------------------------------
@@ -192,9 +197,9 @@ class Buttons:
         self._attendant.attend(card.id)
         return visit.texts.starting
 
-    async def _other(self, card: Card, visit: Visit, argument: str) -> None:
-        del visit, argument
-        again = await self._cards.open_again(card)
+    async def _other(self, card: Card, visit: Visit, cause: str) -> None:
+        del visit
+        again = await self._cards.open_again(card, cause)
         self._attendant.attend(again.id)
 
 

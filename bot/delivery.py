@@ -35,8 +35,7 @@ QUIET_FOR = timedelta(seconds=30)
 
 def took_long(job: Job) -> bool:
     """Whether whoever asked has turned to something else meanwhile."""
-    begun = job.created_at if job.attempt == 1 else job.started_at or job.created_at
-    return job.ended_at is not None and job.ended_at - begun > QUIET_FOR
+    return job.took is not None and job.took > QUIET_FOR
 
 
 Links = Callable[[JobFile], str | None]
@@ -127,7 +126,6 @@ class Courier:
     async def _turn_card(self, parcel: Parcel, texts: Texts) -> DeliveryState:
         card, (file, *_) = parcel.card, parcel.files
         assert card.message_id is not None
-        begun = replace(parcel.delivery, state=DeliveryState.SENDING)
         async with self._attachments.of(file) as attachment:
             media = input_media(attachment, self._caption(parcel))
             done = await self._outbox.turn_into(card.place, card.message_id, media, file_keyboard(card, texts))
@@ -138,7 +136,7 @@ class Courier:
         copy = copies[0] if copies else attachment.copy
         assert copy is not None
         await self._announce(parcel, replace(attachment, copy=copy, upload=None), texts)
-        return (await self._deliveries.arrived(replace(begun, state=DeliveryState.ANNOUNCING))).state
+        return (await self._deliveries.arrived(replace(parcel.delivery, state=DeliveryState.ANNOUNCING))).state
 
     async def _announce(self, parcel: Parcel, attachment: Attachment, texts: Texts) -> None:
         """The same file once more as a message at the end of the chat, which notifies; the card then goes."""

@@ -65,26 +65,41 @@ class Display:
             return card
         if card.message_id is not None:
             try:
-                await self._outbox.edit(
-                    card.place, card.message_id, view.text, keyboard=view.keyboard, is_caption=card.has_media, lane=lane
-                )
+                await self._change(card, view, lane)
             except MessageGone:
                 looks.is_unseen = True
                 if lane is Lane.PROGRESS:
                     return card
                 card = await self._cards.shown(card, None)
-            except NotAccepted:
-                log.warning("a card's new looks were not accepted")
         if card.message_id is None:
             return await self._first(card, view, looks)
         looks.shown = view
         return card
 
     async def _in_place_of(self, old: Card, view: View, looks: Looks) -> Card:
+        """The old message is made to look so too: it may stay, when an answer is lost or the service dies before it goes."""
+        if old.message_id is not None and looks.shown != view:
+            with suppress(MessageGone):
+                await self._change(old, view)
         card = await self._first(old, view, looks)
         if old.message_id is not None and old.message_id != card.message_id:
             await self._outbox.delete(old.place, old.message_id)
         return card
+
+    async def _change(self, card: Card, view: View, lane: Lane = Lane.TEXT) -> None:
+        """Raises `MessageGone`."""
+        assert card.message_id is not None
+
+        async def edit(text: str) -> None:
+            assert card.message_id is not None
+            await self._outbox.edit(card.place, card.message_id, text, keyboard=view.keyboard, is_caption=card.has_media, lane=lane)
+
+        try:
+            await edit(view.text)
+        except NotAccepted:
+            log.warning("a card's new looks were not accepted, it is shown plainly")
+            with suppress(NotAccepted):
+                await edit(wording.plain(view.text))
 
     async def _first(self, card: Card, view: View, looks: Looks) -> Card:
         """A new message. It may arrive more than once when answers are lost, but not for ever."""
@@ -95,7 +110,7 @@ class Display:
         except Lost:
             looks.was_lost(view)
             raise
-        looks.shown = view
+        looks.shown, looks.is_unseen = view, False
         return card
 
     async def _send(self, card: Card, view: View) -> Card:
@@ -109,8 +124,8 @@ class Display:
         try:
             sent = await self._outbox.say(card.place, view.text, keyboard=view.keyboard, reply_to=card.request_id)
         except NotAccepted:
-            log.warning("a card's looks were not accepted, it is shown without them")
-            sent = await self._outbox.say(card.place, wording.escaped(card.url.host), keyboard=view.keyboard, reply_to=card.request_id)
+            log.warning("a card's looks were not accepted, it is shown plainly")
+            sent = await self._outbox.say(card.place, wording.plain(view.text), keyboard=view.keyboard, reply_to=card.request_id)
         return await self._cards.shown(card, sent.message_id, has_media=False)
 
     async def _situation(self, card: Card, member: Member, looks: Looks, job: Job | None) -> Situation:

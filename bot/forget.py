@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 
-from telegram import CallbackQuery, Message
+from telegram import CallbackQuery, InputFile, InputMediaDocument, Message
 
 from bot.attendant import Attendant
 from bot.identity import Visit
 from bot.keys import Key, button, keyboard
-from bot.outbox import MessageGone, Outbox
+from bot.outbox import ChatGone, Lost, MessageGone, NotAccepted, NotReached, Outbox
+from bot.patience import Patience
 from service.cards import ChatCards
 from service.chat import Place
 from service.errors import CardGone
@@ -18,6 +19,7 @@ from service.model import LOCAL_ACCOUNT
 
 log = logging.getLogger("magpie.bot")
 KIND = "forget"
+TRIES = 3
 
 
 class ForgetPage:
@@ -45,7 +47,32 @@ class ForgetPage:
     async def _empty_vault(self, visit: Visit) -> None:
         for copy in await self._forgetting.in_vaults(visit.member):
             if copy.vault_chat_id is not None and copy.vault_message_id is not None:
-                await self._outbox.delete(Place(chat_id=copy.vault_chat_id), copy.vault_message_id)
+                await self._take_out(Place(chat_id=copy.vault_chat_id), copy.vault_message_id)
+
+    async def _take_out(self, vault: Place, message_id: int) -> None:
+        """While Telegram cannot be reached, nothing is forgotten yet: the press is handled again. What it does not let a bot
+        delete any more (after two days) becomes an empty note.
+        """
+        try:
+            await self._remove(vault, message_id)
+        except NotAccepted:
+            note = InputMediaDocument(InputFile(b"deleted\n", filename="deleted.txt"), caption="")
+            try:
+                await self._outbox.turn_into(vault, message_id, note, None)
+            except (NotAccepted, MessageGone, ChatGone):
+                log.warning("Telegram keeps a file in the vault chat: delete message %s there by hand", message_id)
+        except ChatGone:
+            log.warning("the vault chat cannot be reached any more")
+
+    async def _remove(self, vault: Place, message_id: int) -> None:
+        """To delete twice does no harm, so an answer that is lost is asked for again."""
+        patience = Patience()
+        for _ in range(TRIES):
+            try:
+                return await self._outbox.remove(vault, message_id)
+            except Lost:
+                await patience.pause()
+        raise NotReached
 
     async def pressed(self, query: CallbackQuery, visit: Visit, key: Key) -> str | None:
         is_ours = key.id == str(visit.member.user.id) and visit.member.account.id != LOCAL_ACCOUNT

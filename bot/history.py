@@ -10,6 +10,7 @@ from bot.cards import View
 from bot.identity import Visit
 from bot.keys import Key, button, keyboard, rows
 from bot.outbox import MessageGone, Outbox
+from bot.presses import Presses
 from service.cards import ChatCards, Find, Request
 from service.errors import CardGone, InvalidUrl, JobNotFound
 from service.history import Histories, HistoryPage
@@ -31,6 +32,7 @@ class HistoryPages:
     def __init__(self, *, histories: Histories, cards: ChatCards, attendant: Attendant, outbox: Outbox, bot_id: int) -> None:
         self._histories, self._cards, self._attendant = histories, cards, attendant
         self._outbox, self._bot_id = outbox, bot_id
+        self._presses = Presses()
 
     async def show(self, message: Message, visit: Visit) -> None:
         words = _fitting(" ".join((message.text or "").split()[1:]))
@@ -42,7 +44,8 @@ class HistoryPages:
         if not (key.id.isascii() and key.id.isdigit() and len(key.id) <= _DIGITS):
             raise CardGone
         if key.verb == "send":
-            return await self._send(visit, int(key.id))
+            self._presses.once(f"{visit.member.account.id}:{key.id}")
+            return await self._send(visit, int(key.id), f"query:{query.id}")
         view = await self._view(visit, key.argument, int(key.id))
         if query.message is not None:
             try:
@@ -51,10 +54,10 @@ class HistoryPages:
                 raise CardGone from None
         return None
 
-    async def _send(self, visit: Visit, entry_id: int) -> str:
+    async def _send(self, visit: Visit, entry_id: int, cause: str) -> str:
         """From the store; what is no longer there is looked at anew."""
         entry, job, files = await self._histories.entry(visit.member.account.id, entry_id)
-        request = Request(bot_id=self._bot_id, place=visit.place, message_id=None)
+        request = Request(bot_id=self._bot_id, place=visit.place, message_id=None, cause=cause)
         if job is not None and files:
             card = await self._cards.open_for(visit.member, request, job.url, job.id)
         else:

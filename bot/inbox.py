@@ -28,8 +28,10 @@ WAITING = 2000
 """Updates in memory: when so many wait, Telegram is not asked for more."""
 GATHER = 0.05
 """Seconds within which updates that are done are written down together."""
-RETRIES = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0)
-"""Seconds between tries of an update whose answer did not reach Telegram."""
+RETRIES = (1.0, 3.0)
+"""Seconds between tries of an update whose answer did not reach Telegram; its chat waits meanwhile."""
+POSTPONED = 30.0
+"""Seconds after which it is handled once more; its chat goes on meanwhile."""
 
 
 class Inbox(asyncio.Queue[object]):
@@ -42,6 +44,7 @@ class Inbox(asyncio.Queue[object]):
         self._taken: set[int] | None = set()
         self._done: list[int] = []
         self._writer: asyncio.Task[None] | None = None
+        self._postponed: set[asyncio.Task[None]] = set()
 
     async def commit(self, updates: Sequence[Update]) -> None:
         """Write down what is new. Raises whatever the database raises: then nothing may be confirmed."""
@@ -66,11 +69,22 @@ class Inbox(asyncio.Queue[object]):
         """Handle one of `left_over`."""
         await super().put(update)
 
+    def postpone(self, update: Update) -> None:
+        """Handle it once more, later. A stop leaves it to the next start."""
+        task = asyncio.create_task(self._bring_back(update), name="postponed update")
+        self._postponed.add(task)
+        task.add_done_callback(self._postponed.discard)
+
+    async def _bring_back(self, update: Update) -> None:
+        await asyncio.sleep(POSTPONED)
+        await self.replay(update)
+
     async def left_over(self, bot: ExtBot[Any]) -> list[Update]:
         """What an earlier process committed and did not finish, oldest first."""
         async with self._database.read() as transaction:
             rows = await transaction.updates.open(self._bot_id)
-        taken, self._taken = self._taken or set(), None  # what came by webhook while the bot was connecting is in the queue already
+        # What came by webhook while the bot was connecting is in the queue already, or about to be.
+        taken, self._taken = (self._taken or set()) | self._fresh, None
         return [Update.de_json(json.loads(row.body), bot) for row in rows if row.update_id not in taken]
 
     def done(self, update_id: int) -> None:
@@ -93,7 +107,9 @@ class Inbox(asyncio.Queue[object]):
                 return
 
     async def flush(self) -> None:
-        """Until all that is done is written."""
+        """Until all that is done is written. What is postponed stays behind."""
+        for task in [*self._postponed]:
+            task.cancel()
         if self._writer is not None:
             await self._writer
 
@@ -118,6 +134,8 @@ class PollingBot(ExtBot[Any]):
         self._inbox, self._at_first = inbox, at_first
 
     async def get_updates(self, *args: Any, **kwargs: Any) -> tuple[Update, ...]:
+        if self._refusal is not None:
+            kwargs["timeout"] = 0  # a long poll would tell only at its end that it is refused no longer
         try:
             updates = await super().get_updates(*args, **kwargs)
         except (InvalidToken, Conflict) as refused:
@@ -138,10 +156,14 @@ class PollingBot(ExtBot[Any]):
 
 
 class InboxProcessor(BaseUpdateProcessor):
-    """Chats side by side, the updates of one chat in order, each done only after its handler."""
+    """Chats side by side, the updates of one chat in order, each done only after its handler.
+
+    An update that waits for its chat takes none of the places: else somebody who talks a lot would silence the bot for all.
+    """
 
     def __init__(self, inbox: Inbox) -> None:
-        super().__init__(AT_ONCE)
+        super().__init__(WAITING)
+        self._places = asyncio.Semaphore(AT_ONCE)
         self._inbox = inbox
         self._chats: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
         self._failed: dict[int, BaseException] = {}
@@ -163,7 +185,11 @@ class InboxProcessor(BaseUpdateProcessor):
             return
         chat = update.effective_chat
         lock = self._chats.setdefault(chat.id if chat else 0, asyncio.Lock())
-        async with lock:
+        async with lock, self._places:
+            if self._stopping.is_set():
+                if asyncio.iscoroutine(coroutine):
+                    coroutine.close()
+                return
             await coroutine
             for pause in RETRIES:
                 error = self._failed.pop(update.update_id, None)
@@ -177,7 +203,8 @@ class InboxProcessor(BaseUpdateProcessor):
                     return
                 await self.application.process_update(update)
             if _may_be_tried_again(self._failed.pop(update.update_id, None)):
-                log.warning("an update is left for the next start: its answer never reached Telegram")
+                log.warning("an update is postponed: its answer does not reach Telegram")
+                self._inbox.postpone(update)
                 return
         self._inbox.done(update.update_id)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
@@ -16,6 +17,13 @@ class Lane(IntEnum):
     TEXT = 2
     PROGRESS = 3
     """Only ever asked for. An edit in this lane may be left out when a newer call for its message comes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """A call that is made soon or not at all: `TimeoutError` when its turn does not come within so many seconds."""
+
+    seconds: float
 
 
 DELIVERIES = frozenset(

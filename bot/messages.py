@@ -49,8 +49,9 @@ class Messages:
         if await self._is_range(message, visit):
             return
         finds = finds_in(message)
-        if not finds and message.reply_to_message is not None:
-            finds = finds_in(message.reply_to_message)
+        answered = message.reply_to_message
+        if not finds and answered is not None and (answered.from_user is None or answered.from_user.id != self._bot_id):
+            finds = finds_in(answered)
         if not await self.take(message, visit, finds):
             await self.point_to_private_chat(message, visit)
 

@@ -69,6 +69,13 @@ class Outbox:
     async def delete(self, place: Place, message_id: int) -> None:
         await _quietly(self._bot.delete_message(place.chat_id, message_id))
 
+    async def remove(self, place: Place, message_id: int) -> None:
+        """Delete it for certain, or raise; that it is gone already is no error. `NotAccepted`: Telegram keeps it."""
+        try:
+            await _told(lambda: self._bot.delete_message(place.chat_id, message_id))
+        except MessageGone:
+            log.info("a message was gone already")
+
     # --- texts --------------------------------------------------------------------------------------------------------
 
     async def say(
@@ -158,7 +165,13 @@ async def _quietly(call: Awaitable[Any]) -> None:
         log.info("Telegram refused a small thing: %s", type(refused).__name__)
 
 
-_GONE = ("message to edit not found", "message can't be edited", "message to be replied not found", "message_id_invalid")
+_GONE = (
+    "message to edit not found",
+    "message to delete not found",
+    "message can't be edited",
+    "message to be replied not found",
+    "message_id_invalid",
+)
 _NO_CHAT = (
     "chat not found",
     "user not found",

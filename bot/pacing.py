@@ -20,7 +20,7 @@ from telegram.ext import BaseRateLimiter
 
 from bot.buckets import Bucket, Window
 from bot.chat_queue import Call, ChatQueue, Key
-from bot.lanes import Lane, default_lane, is_edit, messages_changed, messages_counted
+from bot.lanes import Lane, Within, default_lane, is_edit, messages_changed, messages_counted
 
 SUPERSEDED: Literal[True] = True
 """What a progress edit returns that was left out: for a newer one, for a better call, or because Telegram asked to wait.
@@ -55,10 +55,10 @@ class Pace:
     retries: int = 5
 
 
-class Pacing(BaseRateLimiter[Lane]):
+class Pacing(BaseRateLimiter[Lane | Within]):
     """Holds each call until Telegram would take it.
 
-    - A call's lane comes from its endpoint, or is given as `rate_limit_args=Lane.…`.
+    - A call's lane comes from its endpoint, or is given as `rate_limit_args=Lane.…`; `Within(…)` bounds the wait for its turn.
     - Whoever waits goes by lane, then chats take turns, then first in, first out. A chat that waits holds up no other.
     - A `RetryAfter` pauses its chat (without a chat: its endpoint) and the call is made again in its old place,
       up to `Pace.retries` times. Other errors go to the caller: only that one knows what is safe to repeat.
@@ -115,18 +115,21 @@ class Pacing(BaseRateLimiter[Lane]):
         kwargs: dict[str, Any],
         endpoint: str,
         data: dict[str, Any],
-        rate_limit_args: Lane | None,
+        rate_limit_args: Lane | Within | None,
     ) -> Answer:
         """Make the call when its turn comes. Returns Telegram's answer, or `SUPERSEDED`."""
         lane = default_lane(endpoint)
         if lane is None:
             return await callback(*args, **kwargs)
-        call = self._call(endpoint, data, lane if rate_limit_args is None else rate_limit_args)
+        call = self._call(endpoint, data, rate_limit_args if isinstance(rate_limit_args, Lane) else lane)
+        patience = rate_limit_args.seconds if isinstance(rate_limit_args, Within) else None
         retries = self._pace.retries
         while True:
             queue = self._queue(data.get("chat_id"), endpoint)
             try:
-                if not await self._turn(queue, call):
+                async with asyncio.timeout(patience):
+                    is_on = await self._turn(queue, call)
+                if not is_on:
                     return SUPERSEDED
                 return await callback(*args, **kwargs)
             except RetryAfter as error:

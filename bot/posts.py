@@ -14,12 +14,12 @@ from typing import Any
 from uuid import UUID
 
 from telegram import Message, MessageOriginChannel
-from telegram.error import BadRequest, InvalidToken, NetworkError
+from telegram.error import BadRequest, InvalidToken, NetworkError, RetryAfter
 from telegram.ext import ExtBot
 
 from bot import wording
 from bot.identity import Visit
-from bot.outbox import Outbox
+from bot.outbox import NotReached, Outbox
 from service.chat import Member
 from service.errors import FetchFailed, InvalidUrl, LimitReached
 from service.media_url import MediaUrl
@@ -106,11 +106,15 @@ class PostKeeper:
         try:
             title, size = await self._stored(message, media, visit.member)
         except (LimitReached, FetchFailed) as refused:
+            self._tries.pop(job_id, None)
             await self._outbox.say(visit.place, visit.texts.failure(refused.code), reply_to=message.message_id)
             return True
         except (BadRequest, InvalidToken):  # what the library makes of a 400 and of a file's 404
+            self._tries.pop(job_id, None)
             await self._outbox.say(visit.place, visit.texts.post_failed, reply_to=message.message_id)
             return True
+        except RetryAfter as asked:
+            raise NotReached from asked  # tried again, like all that Telegram did not take yet
         except NetworkError:
             if not self._was_last_try(job_id):
                 raise

@@ -21,6 +21,7 @@ from telegram import (
 from telegram.constants import ParseMode
 from telegram.ext import ExtBot
 
+from bot.lanes import Within
 from bot.outbox import UPLOAD_TIMEOUTS, reply_parameters
 from service.chat import Place, TelegramCopy
 from service.model import JobFile
@@ -155,7 +156,14 @@ def how_many_together(shapes: Sequence[Shape]) -> int:
 
 
 def send_call(
-    attachment: Attachment, place: Place, *, caption: str | None, keyboard: InlineKeyboardMarkup | None, reply_to: int | None, quietly: bool
+    attachment: Attachment,
+    place: Place,
+    *,
+    caption: str | None,
+    keyboard: InlineKeyboardMarkup | None,
+    reply_to: int | None,
+    quietly: bool,
+    within: Within | None = None,
 ) -> Callable[[ExtBot[Any]], Awaitable[Message]]:
     """The call that sends it as a message of its own."""
     shared: dict[str, Any] = {
@@ -167,6 +175,7 @@ def send_call(
         "reply_parameters": reply_parameters(reply_to),
         **attachment.details,
         **UPLOAD_TIMEOUTS,
+        "rate_limit_args": within,
     }
 
     def call(bot: ExtBot[Any]) -> Awaitable[Message]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from datetime import timedelta
 
 from service.selection import MediaType, Selection
@@ -10,6 +11,7 @@ from service.selection import MediaType, Selection
 _KB, _MB, _GB = 10**3, 10**6, 10**9
 _BAR = 12
 _TITLE = 200
+_TAG = re.compile(r"<[^<>]*>")
 _DIRECTIONS = dict.fromkeys((0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)))
 """Characters that turn the direction of what follows: a title could make our own words read backwards."""
 
@@ -50,6 +52,11 @@ def escaped(text: str, longest: int = _TITLE) -> str:
     """Safe within Telegram's HTML, and not longer than this many characters."""
     text = " ".join(text.translate(_DIRECTIONS).split())
     return html.escape(text if len(text) <= longest else text[: longest - 1] + "…", quote=False)
+
+
+def plain(text: str) -> str:
+    """What stands in Telegram's HTML, without its tags."""
+    return html.escape(html.unescape(_TAG.sub("", text)), quote=False)
 
 
 def selection_name(selection: Selection, height: int | None = None) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
@@ -14,7 +16,7 @@ from service.chat import START_DELAY, Card, CardState, Delivery, DeliveryState, 
 from service.choices import default_of, part_of, remembered
 from service.descriptions import Description, DescriptionKind, ListItem
 from service.downloads import Downloads, Order
-from service.errors import AlreadyChosen, CardGone, Conflict, FetchFailed, InvalidInput, JobNotFound, JobNotLive, NotYours
+from service.errors import AlreadyChosen, CardGone, FetchFailed, InvalidInput, JobNotFound, JobNotLive, JobNotRetryable, NotYours
 from service.media_url import MediaUrl
 from service.model import PUBLIC, Job, Origin
 from service.ports import Clock, Database, Transaction
@@ -47,6 +49,8 @@ class Request:
     bot_id: int
     place: Place
     message_id: int | None
+    cause: str | None = None
+    """Where no message asked: what did, such as the press of a button. The same cause again, as after a crash, adds nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,11 +90,11 @@ class ChatCards:
         card = self._card(member, request, 0, Find(url=finds[0].url)).described(told, None)
         return (await self._added([card], request))[0]
 
-    async def open_again(self, card: Card) -> Card:
-        """Another card about the same: for another format. It waits for a choice."""
+    async def open_again(self, card: Card, cause: str) -> Card:
+        """Another card about the same: for another format. It waits for a choice. The same cause gets the card that it has."""
         again = replace(
             card,
-            id=new_card_id(),
+            id=card_id_of(card.bot_id, cause),
             request_id=None,
             position=0,
             message_id=None,
@@ -103,23 +107,25 @@ class ChatCards:
             created_at=self._clock.now(),
         )
         async with self._database.write() as transaction:
-            await transaction.cards.add(again)
-        return again
+            if await transaction.cards.add(again):
+                return again
+            return await transaction.cards.get(again.id) or again
 
     async def open_for(self, member: Member, request: Request, url: MediaUrl, job_id: UUID) -> Card:
-        """A card for what a job left already: its files are on their way with it."""
-        card = replace(self._card(member, request, 0, Find(url=url)), request_id=None, state=CardState.ORDERED, job_id=job_id)
+        """A card for what a job left already: its files are on their way with it. The same cause gets the card that it has."""
+        card = replace(self._card(member, request, 0, Find(url=url)), state=CardState.ORDERED, job_id=job_id)
         async with self._database.write() as transaction:
             job = await transaction.jobs.get(job_id)
             if job is None or job.account_id != member.account.id:
                 raise JobNotFound
-            await transaction.cards.add(card)
+            if not await transaction.cards.add(card):
+                return await transaction.cards.get(card.id) or card
             await self._deliver_with(transaction, card, job)
         return card
 
     def _card(self, member: Member, request: Request, position: int, find: Find) -> Card:
         return Card(
-            id=new_card_id(),
+            id=new_card_id() if request.cause is None else card_id_of(request.bot_id, request.cause),
             bot_id=request.bot_id,
             account_id=member.account.id,
             place=request.place,
@@ -137,7 +143,7 @@ class ChatCards:
             for card in cards:
                 await transaction.cards.add(card)
             if request.message_id is None:
-                return list(cards)
+                return [await transaction.cards.get(card.id) or card for card in cards]
             return await transaction.cards.of_message(request.bot_id, request.place.chat_id, request.message_id)
 
     # --- looking ----------------------------------------------------------------------------------------------------
@@ -271,23 +277,30 @@ class ChatCards:
         return any(other.id != card.id and other.state is CardState.ORDERED for other in cards)
 
     async def again(self, card: Card) -> Card:
-        """Try what failed, or was stopped, once more: from the look or from the job, whichever it was."""
+        """Try what failed, or was stopped, once more: from the look or from the job, whichever it was.
+
+        Raises `AlreadyChosen`, and what `Downloads.retry` raises: then the card is as it was.
+        """
         if card.state.is_open:
             raise AlreadyChosen
         if card.job_id is None:
             return await self._save(card, card.waits_for_a_choice() if card.description else card.looks_again())
         ordered = card.ordered(card.job_id)
-        async with self._database.write() as transaction:
+
+        async def follow_again(transaction: Transaction, job: Job) -> None:
+            del job
             if not await transaction.cards.save(ordered, if_state=card.state):
                 raise AlreadyChosen
             for delivery in await transaction.deliveries.of_card(card.id):
                 if delivery.state is DeliveryState.FAILED:  # stopped, say
                     await transaction.deliveries.save(delivery.anew(), if_state=delivery.state)
+
         try:
-            await self._downloads.retry(card.job_id)
-        except Conflict:
-            await self._save(ordered, card)
-            raise
+            await self._downloads.retry(card.job_id, follow_again)
+        except JobNotRetryable:  # it is under way for another card, or all of it is there and only has to be sent
+            job = await self._downloads.get(card.job_id)
+            async with self._database.write() as transaction:
+                await follow_again(transaction, job)
         return ordered
 
     async def ended(self, card: Card, state: CardState, error_code: str | None = None) -> Card:
@@ -318,11 +331,6 @@ class ChatCards:
         async with self._database.read() as transaction:
             return await transaction.cards.shown_as(bot_id, chat_id, message_id)
 
-    async def of_job(self, job: Job) -> list[Card]:
-        """Those that follow this job, or the list that it is an item of."""
-        async with self._database.read() as transaction:
-            return await transaction.cards.of_job(job.parent_id or job.id)
-
     async def unfinished(self, bot_id: int) -> list[Card]:
         """What a restart has to go on with."""
         async with self._database.read() as transaction:
@@ -347,6 +355,11 @@ class ChatCards:
     async def _saved(self, card: Card, changed: Card) -> bool:
         async with self._database.write() as transaction:
             return await transaction.cards.save(changed, if_state=card.state)
+
+
+def card_id_of(bot_id: int, cause: str) -> str:
+    """The same for the same cause."""
+    return base64.urlsafe_b64encode(hashlib.sha256(f"{bot_id}:{cause}".encode()).digest()[:9]).decode()
 
 
 def new_card_id() -> str:

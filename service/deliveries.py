@@ -25,11 +25,6 @@ class Deliveries:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def open(self, bot_id: int) -> list[Delivery]:
-        """What a restart has to go on with."""
-        async with self._database.read() as transaction:
-            return await transaction.deliveries.open(bot_id)
-
     async def ready(self, card: Card) -> list[Delivery]:
         """What could go out now, in the list's order."""
         async with self._database.read() as transaction:

@@ -298,14 +298,16 @@ class Downloads:
                 if not job.is_list:
                     await self._engine.cancel(job)
 
-    async def retry(self, job_id: UUID) -> Job:
-        """Of a list, what did not come. Raises `JobNotFound`, `JobNotRetryable`, `Conflict`, `LimitReached`."""
+    async def retry(self, job_id: UUID, also: Also | None = None) -> Job:
+        """Of a list, what did not come. Raises `JobNotFound`, `JobNotRetryable`, `Conflict`, `LimitReached`: then nothing changed."""
         job = await self.get(job_id)
         async with self._database.write() as transaction:
             if job.is_list:
                 changed = await self._retry_items(transaction, job)
             else:
                 changed = [await self._retry_one(transaction, job)]
+            if also:
+                await also(transaction, changed[0])
         for one in changed:
             self._events.publish(one)
         return changed[0]
@@ -316,8 +318,9 @@ class Downloads:
         if await transaction.jobs.live_twin(job):
             raise Conflict("The same download is under way already.")
         await self._quota.admit(transaction, job)
-        again = await endings.requeue(transaction, job)
-        if again is job:  # somebody else was faster
+        asked = job.asked_again(self._clock.now())
+        again = await endings.requeue(transaction, asked)
+        if again is asked:  # somebody else was faster
             raise JobNotRetryable
         return again
 
@@ -328,7 +331,7 @@ class Downloads:
             raise JobNotRetryable
         if await transaction.jobs.live_twin(parent):
             raise Conflict("The same download is under way already.")
-        again = parent.under_way_again()
+        again = parent.under_way_again().asked_again(self._clock.now())
         if not await transaction.jobs.save(again, if_seq=parent.seq):
             raise JobNotRetryable
         return [again, *[await self._retry_one(transaction, child) for child in missing]]

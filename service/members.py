@@ -7,7 +7,7 @@ import secrets
 from dataclasses import dataclass, replace
 
 from service.chat import Member, Place, Preferences, TelegramUser
-from service.errors import Blocked, NotInvited
+from service.errors import Blocked, Conflict, NotInvited
 from service.model import LOCAL_ACCOUNT, Account, DownloadSession, Origin
 from service.ports import Clock, Database, Ids, Transaction
 
@@ -57,8 +57,7 @@ class Members:
         if not (member and member.is_admin) and not self._admission.admits(person.id, place):
             raise NotInvited
         if member is None:
-            async with self._database.write() as transaction:
-                member = await self._first_contact(transaction, person)
+            member = await self._met(person)
         elif (known := _named(member.user, person)) != member.user:
             async with self._database.write() as transaction:
                 await transaction.telegram_users.save(known)
@@ -66,6 +65,15 @@ class Members:
         if not member.account.is_active:
             raise Blocked
         return member
+
+    async def _met(self, person: Person) -> Member:
+        """For the first time; somebody who writes in two chats at once is met once."""
+        try:
+            async with self._database.write() as transaction:
+                return await self._first_contact(transaction, person)
+        except Conflict:  # the other one has committed by now
+            async with self._database.write() as transaction:
+                return await self._first_contact(transaction, person)
 
     def surely_admits(self, person: Person, place: Place) -> bool:
         """Whether the settings alone let them in: known without a look into the database."""
@@ -111,6 +119,8 @@ class Members:
     # --- parts ----------------------------------------------------------------------------------------------------
 
     async def _first_contact(self, transaction: Transaction, person: Person) -> Member:
+        if known := await transaction.telegram_users.get(person.id):  # two messages at once
+            return await self._member(transaction, known)
         account = await self._account(transaction, person)
         now = self._clock.now()
         session_id = self._ids.new()
@@ -123,8 +133,6 @@ class Members:
             download_session_id=session_id,
             created_at=now,
         )
-        if known := await transaction.telegram_users.get(person.id):  # two messages at once
-            return await self._member(transaction, known)
         await transaction.download_sessions.add(
             DownloadSession(
                 id=session_id, folder=session_id, owner_id=account.id, created_by=Origin.CHAT, created_at=now, last_activity=now

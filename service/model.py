@@ -209,6 +209,8 @@ class Job:
     error_code: str | None = None
     error_message: str | None = None
     created_at: datetime
+    asked_at: datetime | None = None
+    """When somebody last tried it again; None where nobody did."""
     started_at: datetime | None = None
     ended_at: datetime | None = None
 
@@ -264,6 +266,14 @@ class Job:
             progress=Progress(phase=Phase.QUEUED),
             seq=self.seq + 1,
         )
+
+    def asked_again(self, now: datetime) -> Job:
+        return replace(self, asked_at=now)
+
+    @property
+    def took(self) -> timedelta | None:
+        """How long whoever asked has waited for its end."""
+        return None if self.ended_at is None else self.ended_at - (self.asked_at or self.created_at)
 
     def under_way_again(self) -> Job:
         """A list of which some items are tried again."""

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from service import endings
 from service.chat import Member
-from service.errors import NoSpace, TooLarge
+from service.errors import LimitReached, NoSpace, TooLarge
 from service.limits import payer_of
 from service.media_url import MediaUrl
 from service.model import Job, JobFile, JobStatus, MediaFile, MediaKey, Origin, Phase, Progress
@@ -96,17 +96,27 @@ class Posts:
         media = _media_file(
             file, MediaKey(scope=job.scope, extractor="telegram", id=file.unique_id, selection=selection.key), location, job
         )
+        try:
+            is_new = await self._record(job, media, name, path)
+        except LimitReached:
+            await self._media.delete(path)
+            raise
+        if is_new:
+            self._events.publish(job)
+        return job
+
+    async def _record(self, job: Job, media: MediaFile, name: str, path: str) -> bool:
+        """False, and no change, when it was recorded before."""
         async with self._database.write() as transaction:
             if not await transaction.jobs.add(job):
-                return job
+                return False
             await self._quota.admit(transaction, job)
-            await self._quota.spent(transaction, job, file.size)
+            await self._quota.spent(transaction, job, media.size)
             (stored,) = await transaction.media_files.replace(media.key, [media])
-            shown = [JobFile(job_id=job_id, media=stored, name=name, path=path)]
+            shown = [JobFile(job_id=job.id, media=stored, name=name, path=path)]
             await transaction.media_files.attach(shown)
             await endings.end(transaction, job, shown)
-        self._events.publish(job)
-        return job
+        return True
 
 
 def _media_file(file: PostFile, key: MediaKey, location: str, job: Job) -> MediaFile:

@@ -122,6 +122,16 @@ QUIETLY: dict[str, Any] = {"hide_parameters": True}
 FOR_READING: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
 
 
+def leave_out_values(context: sa.engine.ExceptionContext) -> None:
+    """PostgreSQL names the values of a row that a constraint refuses, in the detail of its error."""
+    error: BaseException | None = context.sqlalchemy_exception
+    while error is not None:
+        if getattr(error, "detail", None):
+            error.detail = None  # type: ignore[attr-defined]
+        error.args = tuple(one.partition("\nDETAIL:")[0] if isinstance(one, str) else one for one in error.args)
+        error = getattr(error, "orig", None) or error.__cause__
+
+
 class SqlDatabase:
     """`url` is `sqlite:///path` or `postgresql://…`. Without a vault, secrets are kept as they are. Close it when done."""
 
@@ -135,13 +145,15 @@ class SqlDatabase:
         if self.is_sqlite:
             address = self.url.replace("sqlite:", "sqlite+aiosqlite:", 1)
             writer = create_async_engine(address, **QUIETLY, pool_size=1, max_overflow=0, pool_timeout=60)
-            reader = create_async_engine(address, pool_size=4, max_overflow=4, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True)
+            reader = create_async_engine(address, **QUIETLY, **FOR_READING, pool_size=4, max_overflow=4)
             prepare_sqlite(writer.sync_engine, read_only=False)
             prepare_sqlite(reader.sync_engine, read_only=True)
             return writer, reader
         address = self.url.replace("postgresql:", "postgresql+asyncpg:", 1)
         writer = create_async_engine(address, **QUIETLY, pool_size=10, pool_pre_ping=True)
-        reader = create_async_engine(address, pool_size=10, pool_pre_ping=True, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True)
+        reader = create_async_engine(address, **QUIETLY, **FOR_READING, pool_size=10, pool_pre_ping=True)
+        for engine in (writer, reader):
+            event.listen(engine.sync_engine, "handle_error", leave_out_values)
         return writer, reader
 
     @asynccontextmanager

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.chat import Delivery, DeliveryState, TelegramCopy
 from service.model import JobStatus
 from storage.fetches import insert
-from storage.tables import cards, deliveries, jobs, telegram_copies
+from storage.tables import deliveries, jobs, telegram_copies
 
 OPEN = [state.value for state in DeliveryState if state.is_open]
 
@@ -31,9 +31,6 @@ class SqlDeliveries:
 
     async def of_card(self, card_id: str) -> list[Delivery]:
         return await self._many(sa.select(deliveries).where(deliveries.c.card_id == card_id).order_by(deliveries.c.id))
-
-    async def open(self, bot_id: int) -> list[Delivery]:
-        return await self._many(self._due().join(cards, cards.c.id == deliveries.c.card_id).where(cards.c.bot_id == bot_id))
 
     async def ready(self, card_id: str) -> list[Delivery]:
         return await self._many(

@@ -116,6 +116,7 @@ class SqlJobs:
             error_code=row.error_code,
             error_message=row.error_message,
             created_at=row.created_at,
+            asked_at=row.asked_at,
             started_at=row.started_at,
             ended_at=row.ended_at,
         )
@@ -137,6 +138,7 @@ def _state(job: Job) -> dict[str, Any]:
         "artist": job.artist,
         "error_code": job.error_code,
         "error_message": job.error_message,
+        "asked_at": job.asked_at,
         "started_at": job.started_at,
         "ended_at": job.ended_at,
     }

@@ -43,7 +43,7 @@ async def upgrade(url: str) -> None:
     """
     is_sqlite = url.startswith("sqlite:")
     scheme = ("sqlite:", "sqlite+aiosqlite:") if is_sqlite else ("postgresql:", "postgresql+asyncpg:")
-    engine = create_async_engine(url.replace(*scheme, 1))
+    engine = create_async_engine(url.replace(*scheme, 1), hide_parameters=True)
     if is_sqlite:
         _migrate_alone(engine.sync_engine)
     try:

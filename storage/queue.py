@@ -97,7 +97,7 @@ def _system_engine(url: str) -> sa.Engine | None:
     """SQLite only: the engine's connections need our pragmas. On PostgreSQL DBOS makes its own."""
     if not url.startswith("sqlite:"):
         return None
-    engine = sa.create_engine(url)
+    engine = sa.create_engine(url, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def connected(connection: Any, _record: object) -> None:

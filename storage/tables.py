@@ -125,6 +125,7 @@ jobs = Table(
     Column("error_code", sa.String(40)),
     Column("error_message", sa.Text),
     Column("created_at", UtcDateTime, nullable=False),
+    Column("asked_at", UtcDateTime),
     Column("started_at", UtcDateTime),
     Column("ended_at", UtcDateTime),
     Index("ix_jobs_one_live_twin", "download_session_id", "dedupe_key", unique=True, sqlite_where=LIVE, postgresql_where=LIVE),

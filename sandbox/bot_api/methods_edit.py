@@ -18,6 +18,8 @@ _TEXT = ("text", "entities", "link_preview_options")
 _CAPTION = ("caption", "caption_entities", "show_caption_above_media")
 _CAPTIONED = frozenset({"animation", "audio", "document", "photo", "video", "voice"})
 _EDITABLE = frozenset({"animation", "audio", "document", "photo", "video"})
+_DELETABLE_FOR = 48 * 3600
+"""Seconds after which no bot may delete a message any more."""
 _MOST_AT_ONCE = 100
 _NOT_MODIFIED = (
     "message is not modified: specified new message content and reply markup are exactly the same as a current content and reply markup "
@@ -108,5 +110,7 @@ class EditMethods:
         return True
 
     def _may_delete(self, chat: Chat, number: int) -> bool:
+        if time.time() - chat.entries[number].message["date"] > _DELETABLE_FOR:
+            return False
         own = chat.entries[number].author == self._scene.world.my_id
         return own or chat.is_private or chat.bot in {"administrator", "creator"}

@@ -157,8 +157,6 @@ async def test_ready_are_those_whose_job_is_complete_in_the_lists_order(chat: Sq
     await on_their_way(chat, clock)
     async with chat.read() as transaction:
         assert [one.job_id.int for one in await transaction.deliveries.ready("a")] == [3, 2, 1]
-        assert [one.job_id.int for one in await transaction.deliveries.open(BOT)] == [1, 2, 3]
-        assert await transaction.deliveries.open(BOT + 1) == []
 
 
 @pytest.mark.parametrize("state", [state for state in DeliveryState if not state.is_open])

@@ -292,10 +292,9 @@ async def test_a_job_is_on_its_way_to_a_card_once(room: Room) -> None:
 async def test_a_delivery_is_due_when_its_job_has_ended_well(room: Room) -> None:
     first, _, of_other_bot = await with_deliveries(room)
     async with room.database.read() as transaction:
-        assert await transaction.deliveries.open(BIG_ID) == await transaction.deliveries.ready("card-0000001") == []
+        assert await transaction.deliveries.ready("card-0000001") == []
     await room.complete(1)
     async with room.database.read() as transaction:
-        assert await transaction.deliveries.open(BIG_ID) == [first]
         assert await transaction.deliveries.ready("card-0000001") == [first]
         assert await transaction.deliveries.ready("card-0000002") == [of_other_bot]
 
@@ -306,7 +305,7 @@ async def test_what_is_over_is_due_no_more(room: Room, state: DeliveryState) -> 
     await room.complete(1)
     async with room.database.write() as transaction:
         await transaction.deliveries.save(replace(first, state=state), if_state=first.state)
-        assert bool(await transaction.deliveries.open(BIG_ID)) is state.is_open
+        assert bool(await transaction.deliveries.ready("card-0000001")) is state.is_open
 
 
 async def test_a_delivery_is_begun_by_one_alone(room: Room) -> None:

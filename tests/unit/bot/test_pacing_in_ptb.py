@@ -12,7 +12,7 @@ from telegram.error import RetryAfter
 from telegram.ext import ExtBot
 from telegram.request import BaseRequest, RequestData
 
-from bot.lanes import Lane
+from bot.lanes import Lane, Within
 from bot.pacing import SUPERSEDED, Pacing
 from tests.unit.bot.virtual_time import virtually
 
@@ -44,7 +44,7 @@ class Wire(BaseRequest):
         return code, json.dumps(body).encode()
 
 
-def bot_on(wire: Wire) -> ExtBot[Lane]:
+def bot_on(wire: Wire) -> ExtBot[Lane | Within]:
     pacing = Pacing(monotonic=asyncio.get_running_loop().time)
     return ExtBot("1:token", request=wire, get_updates_request=wire, rate_limiter=pacing)
 

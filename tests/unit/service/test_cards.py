@@ -253,8 +253,9 @@ async def test_again_is_refused_while_it_is_under_way(room: Room) -> None:
 
 async def test_a_second_card_about_the_same_asks(room: Room) -> None:
     card = await room.ordered()
-    again = await room.cards.open_again(card)
+    again = await room.cards.open_again(card, "query:1")
     assert again.id != card.id
+    assert await room.cards.open_again(card, "query:1") == again, "the same press once more, as after a crash"
     assert (again.state, again.asks, again.job_id, again.message_id, again.request_id) == (CardState.OFFERED, True, None, None, None)
 
 
