@@ -59,6 +59,8 @@ class Rate(StrEnum):
     RESET_ADDRESS = "reset_address"
     RESET_NAME = "reset_name"
     CODE = "code"
+    REQUESTS = "requests"
+    ANONYMOUS_REQUESTS = "anonymous_requests"
 
 
 class Rates(Protocol):

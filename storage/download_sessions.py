@@ -49,7 +49,7 @@ class SqlDownloadSessions:
         return [_unowned(row) for row in found], int(counted.scalar_one())
 
     async def unowned_all(self, *, since: datetime | None = None, session_id: UUID | None = None) -> list[Unowned]:
-        conditions = [download_sessions.c.owner_id.is_(None)]
+        conditions: list[sa.ColumnElement[bool]] = [download_sessions.c.owner_id.is_(None)]
         if since is not None:
             conditions.append(download_sessions.c.created_at >= since)
         if session_id is not None:

@@ -17,6 +17,8 @@ LIMITS = {
     Rate.RESET_ADDRESS: "20/hour",
     Rate.RESET_NAME: "3/hour",
     Rate.CODE: "20/10minutes",
+    Rate.REQUESTS: "1200/minute",
+    Rate.ANONYMOUS_REQUESTS: "300/minute",
 }
 
 

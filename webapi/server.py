@@ -14,9 +14,13 @@ from typing import Any, Final
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 
+from service.credentials import Scope
+from service.errors import TooManyTries
 from service.health import ServiceState
+from service.logins import Rate, Rates
 from webapi.auth import Caller, CallerKind, Identifies
-from webapi.contract import ALLOWED, Api, Endpoint
+from webapi.contract import ALLOWED, Access, Api, Endpoint
+from webapi.credentials import COOKIE, COOKIE_IS_OLD
 from webapi.problems import INTERNAL, PROBLEMS, ErrorShape, Problem, not_ready, problem_of, refused_by_access
 
 log = logging.getLogger("magpie.http")
@@ -42,8 +46,8 @@ _UNKNOWN_CALLER: Final = Caller(kind=CallerKind.ANONYMOUS, account_id=None, addr
 class Served:
     """An endpoint at work: is the service ready, who calls, may they, and then the endpoint itself."""
 
-    def __init__(self, endpoint: Endpoint, authenticator: Identifies, state: ServiceState) -> None:
-        self.endpoint, self._authenticator, self._state = endpoint, authenticator, state
+    def __init__(self, endpoint: Endpoint, authenticator: Identifies, state: ServiceState, rates: Rates | None = None) -> None:
+        self.endpoint, self._authenticator, self._state, self._rates = endpoint, authenticator, state, rates
         self._asks_who = endpoint.asks_who
         self._verdicts = {kind: endpoint.access.verdict(kind) for kind in CallerKind}
 
@@ -53,19 +57,47 @@ class Served:
             raise not_ready(self._state.state)
         if not self._asks_who:
             return await endpoint.respond(request, _UNKNOWN_CALLER)
-        caller = await self._authenticator.identify(request)
+        caller = await self._authenticator.identify(request, is_public=endpoint.access.anonymous == ALLOWED)
+        await self._count(caller)
         verdict = self._verdicts[caller.kind]
+        if verdict == ALLOWED and not _in_scope(caller.scope, request.method, endpoint.access):
+            verdict = 403
         if verdict != ALLOWED and not (endpoint.access.signed and ("s" in request.query or "e" in request.query)):
             raise refused_by_access(verdict)
         return await endpoint.respond(request, caller)
 
+    async def _count(self, caller: Caller) -> None:
+        """So many requests a minute; this machine's own user may ask as often as it likes. Raises `TooManyTries`."""
+        if self._rates is None or caller.is_local:
+            return
+        if caller.key_id is not None:
+            wait = await self._rates.hit(Rate.REQUESTS, f"key:{caller.key_id}")
+        elif caller.account_id is not None:
+            wait = await self._rates.hit(Rate.REQUESTS, f"account:{caller.account_id}")
+        else:
+            wait = await self._rates.hit(Rate.ANONYMOUS_REQUESTS, caller.address)
+        if wait is not None:
+            raise TooManyTries("Too many requests; wait a little.", retry_after=wait)
 
-def build_app(api: Api, *, authenticator: Identifies, state: ServiceState, max_body: int = MAX_BODY) -> web.Application:
+
+def _in_scope(scope: Scope, method: str, access: Access) -> bool:
+    match scope:
+        case Scope.ALL:
+            return True
+        case Scope.READ:
+            return method in {"GET", "HEAD"}
+        case Scope.METRICS:
+            return access.metrics
+
+
+def build_app(
+    api: Api, *, authenticator: Identifies, state: ServiceState, rates: Rates | None = None, max_body: int = MAX_BODY
+) -> web.Application:
     """The application with every endpoint of the `Api`. `state` is read at each request."""
     app = web.Application(middlewares=[_Errors(api).middleware], client_max_size=max_body)
     app.on_response_prepare.append(_finish_headers)
     for endpoint in api.endpoints:
-        served = Served(endpoint, authenticator, state)
+        served = Served(endpoint, authenticator, state, rates)
         for path in _spellings(endpoint.path):
             for method in ("GET", "HEAD") if endpoint.method == "GET" else (endpoint.method,):
                 app.router.add_route(method, path, served.respond, expect_handler=_expect)
@@ -91,6 +123,8 @@ async def _finish_headers(request: web.Request, response: web.StreamResponse) ->
     for name, value in SECURITY_HEADERS.items():
         headers.setdefault(name, value)
     headers["X-Request-ID"] = request[REQUEST_ID]
+    if request.get(COOKIE_IS_OLD):
+        response.del_cookie(COOKIE, path="/")
     headers["Server"] = "magpie"
 
 
