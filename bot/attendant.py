@@ -169,7 +169,9 @@ class Attendant:
         if card is None or (member := await self._members.of_account(card.account_id)) is None:
             return
         with suppress(ChatGone, NotReached, Lost, NotAccepted, MessageGone):
-            await self._display.show(await self._cards.failed(card), member, watch.looks)
+            failed = await self._cards.failed(card)
+            await self._display.show(failed, member, watch.looks)
+            await self._cards.settled(failed)
 
     async def _steps(self, card_id: str, watch: _Watch) -> None:
         """From the card's present state until nothing more is to happen by itself."""

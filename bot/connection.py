@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from telegram.error import TelegramError
 from telegram.ext import Application, ApplicationBuilder, Updater
 from telegram.request import HTTPXRequest
 
@@ -27,6 +28,17 @@ OWN_PACE = Pace(
 )
 """For a server of our own, which has no limits: only what a person can follow."""
 POLL = timedelta(seconds=50)
+
+
+class Request(HTTPXRequest):
+    """One that takes an answer without a result for one that cannot be read: the library falls over it."""
+
+    @staticmethod
+    def parse_json_payload(payload: bytes) -> dict[str, Any]:
+        read = HTTPXRequest.parse_json_payload(payload)
+        if not isinstance(read, dict) or not ("result" in read if read.get("ok") else "error_code" in read):
+            raise TelegramError("Invalid server response")
+        return read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +68,7 @@ def make_bot(options: ChatOptions) -> PollingBot:
         options.token,
         base_url=f"{base}/bot",
         base_file_url=f"{base}/file/bot",
-        request=HTTPXRequest(
+        request=Request(
             connection_pool_size=CALLS_AT_ONCE,
             read_timeout=30,
             write_timeout=30,
@@ -64,7 +76,7 @@ def make_bot(options: ChatOptions) -> PollingBot:
             pool_timeout=120,
             media_write_timeout=120,
         ),
-        get_updates_request=HTTPXRequest(connection_pool_size=2, read_timeout=POLL.total_seconds() + 15, connect_timeout=10),
+        get_updates_request=Request(connection_pool_size=2, read_timeout=POLL.total_seconds() + 15, connect_timeout=10),
         rate_limiter=Pacing(TELEGRAMS_PACE if options.is_paced else OWN_PACE),
     )
 

@@ -75,8 +75,15 @@ class Deliveries:
         return changed
 
     async def failed(self, delivery: Delivery, code: str) -> Delivery:
-        """It cannot be sent; the file stays where it is."""
-        return await self._change(delivery, replace(delivery, state=DeliveryState.FAILED, error_code=code))
+        """It cannot be sent; the file stays where it is. What has arrived of an album by now is kept."""
+        assert delivery.id is not None
+        async with self._database.write() as transaction:
+            present = await transaction.deliveries.get(delivery.id)
+            if present is None or not present.state.is_open:
+                return present or delivery
+            changed = replace(present, state=DeliveryState.FAILED, error_code=code)
+            await transaction.deliveries.save(changed, if_state=present.state)
+        return changed
 
     async def stop(self, card: Card) -> None:
         """What has not arrived is not sent any more; the files stay where they are."""

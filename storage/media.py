@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path, PurePosixPath
 from uuid import UUID
 
+from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
 
 CHUNK = 1 << 20
@@ -205,12 +206,17 @@ class S3Media:
         return None
 
     async def read(self, location: str, start: int, end: int) -> AsyncIterator[bytes]:
-        """Raises `FileNotFoundError`."""
+        """Raises `FileNotFoundError`, and `OSError` while the store does not answer."""
         if start >= end:
             return
-        found = await self._store.get_async(location, options={"range": (start, end)})
-        async for chunk in found.stream(min_chunk_size=CHUNK):
-            yield bytes(chunk)
+        try:
+            found = await self._store.get_async(location, options={"range": (start, end)})
+            async for chunk in found.stream(min_chunk_size=CHUNK):
+                yield bytes(chunk)
+        except FileNotFoundError:
+            raise
+        except BaseError as broken:
+            raise OSError("the store does not answer") from broken
 
 
 def _is_uuid(name: str) -> bool:
