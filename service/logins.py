@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -21,6 +22,8 @@ COOKIE_LIFE = timedelta(days=7)
 RESET_LIFE = timedelta(hours=1)
 SIGN_IN_LIFE = timedelta(minutes=10)
 LONGEST_NAME = 320
+LETTERS_WITHIN = 2.0
+"""Seconds."""
 
 
 class Audience(StrEnum):
@@ -96,6 +99,14 @@ class Logins:
     ) -> None:
         self._database, self._hashes, self._tokens = database, hashes, tokens
         self._rates, self._mail, self._clock, self._ids = rates, mail, clock, ids
+        self._letters: set[asyncio.Task[None]] = set()
+
+    async def close(self) -> None:
+        """Letters that are on their way get a moment."""
+        if self._letters:
+            await asyncio.wait(self._letters, timeout=LETTERS_WITHIN)
+        for task in self._letters:
+            task.cancel()
 
     # --- by password ------------------------------------------------------------------------------------------------
 
@@ -180,6 +191,11 @@ class Logins:
         await self._count(Rate.RESET_ADDRESS, address)
         if await self._rates.hit(Rate.RESET_NAME, email.casefold()) is not None:
             return  # silently: it would tell that the address is known
+        task = asyncio.create_task(self._send_reset(email), name="password reset")  # how long it takes would tell, too
+        self._letters.add(task)
+        task.add_done_callback(self._letters.discard)
+
+    async def _send_reset(self, email: str) -> None:
         token = secrets.token_urlsafe(32)
         async with self._database.read() as transaction:
             account = await transaction.accounts.by_email(email)

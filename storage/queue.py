@@ -196,6 +196,22 @@ class JobEngine:
             await lock.take()
             self._watch = [asyncio.create_task(lock.keep(self._take_over)), asyncio.create_task(self._poll_fast_while_busy())]
 
+    def widen(self, width: int) -> None:
+        """Run so many jobs at once from now on; jobs that run go on."""
+        if width == self._width:
+            return
+        self._width = width
+        if self._client is not None:
+            task = asyncio.create_task(self._set_width(width), name="width")
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+
+    async def _set_width(self, width: int) -> None:
+        queue = await DBOS.retrieve_queue_async(QUEUE)
+        if queue is not None:
+            await queue.set_partition_worker_concurrency_async(width)
+            await queue.set_worker_concurrency_async(width)
+
     def _declare(self) -> None:
         config: DBOSConfig = {
             "name": "magpie",

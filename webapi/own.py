@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -104,11 +105,20 @@ class RemovedCookies(BaseModel):
 
 
 class OwnEndpoints:
-    """Each is about whoever asks. `bot_name` is the bot's user name, once Telegram has told it."""
+    """Each is about whoever asks. `bot_name` tells the bot's user name, once Telegram has told it."""
 
-    def __init__(self, *, accounts: Accounts, keys: ApiKeys, pairing: Pairing, jars: CookieJars, database: Database) -> None:
+    def __init__(
+        self,
+        *,
+        accounts: Accounts,
+        keys: ApiKeys,
+        pairing: Pairing,
+        jars: CookieJars,
+        database: Database,
+        bot_name: Callable[[], str | None],
+    ) -> None:
         self._accounts, self._keys, self._pairing, self._jars, self._database = accounts, keys, pairing, jars, database
-        self.bot_name: str | None = None
+        self._bot_name = bot_name
 
     def register(self, api: Api) -> None:
         keys, telegram, cookies = f"{ME}/api-keys", f"{ME}/telegram", f"{ME}/cookies"
@@ -152,7 +162,8 @@ class OwnEndpoints:
         Tell it to the bot (`/link CODE`), or open the link; the bot asks before anything is joined.
         """
         code = await self._pairing.code_for(await self._own(caller))
-        link = f"https://t.me/{self.bot_name}?start={code.code}" if self.bot_name else None
+        name = self._bot_name()
+        link = f"https://t.me/{name}?start={code.code}" if name else None
         return PairingView(code=code.code, link=link, number=code.number, expires_in=round(code.life.total_seconds()))
 
     async def unpair(self, caller: Caller, telegram_id: BigId) -> TelegramView:
