@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, EmailStr, Field
@@ -94,7 +95,7 @@ class UsersEndpoints:
         api.route("POST", f"{users}/", access=first, tags=["Users"], faults=[*faults, Forbidden, SetupCodeNeeded])(self.create_user)
         api.route("GET", f"{users}/", access=SUPERUSERS, tags=["Users"], answers={200: list[ManagedUserView]})(self.list_users)
         api.route("GET", f"{users}/me", access=ACCOUNTS, tags=["Users"])(self.get_me)
-        api.route("PUT", f"{users}/me", access=ACCOUNTS, tags=["Users"], faults=[*faults, Forbidden])(self.change_me)
+        api.route("PUT", f"{users}/me", access=replace(ACCOUNTS, local=403), tags=["Users"], faults=[*faults, Forbidden])(self.change_me)
         api.route("GET", f"{users}/{{user_id}}", access=SUPERUSERS, tags=["Users"], faults=[AccountNotFound])(self.get_user)
         api.route("PUT", f"{users}/{{user_id}}", access=SUPERUSERS, tags=["Users"], faults=[*faults, AccountNotFound, LastSuperuser])(
             self.change_user
