@@ -14,6 +14,7 @@ from uuid import UUID
 
 from service.chat import START_DELAY, Card, CardState, Delivery, DeliveryState, Member, Place
 from service.choices import default_of, part_of, remembered
+from service.cookies import cookies_for
 from service.descriptions import Description, DescriptionKind, ListItem
 from service.downloads import Downloads, Order
 from service.errors import AlreadyChosen, CardGone, FetchFailed, InvalidInput, JobNotFound, JobNotLive, JobNotRetryable, NotYours
@@ -28,7 +29,7 @@ log = logging.getLogger("magpie.cards")
 class Describes(Protocol):
     """The part of a fetcher that cards need."""
 
-    async def describe(self, url: MediaUrl, trust_class: str = PUBLIC) -> Description: ...
+    async def describe(self, url: MediaUrl, trust_class: str = PUBLIC, cookies: str | None = None) -> Description: ...
     async def check_address(self, url: MediaUrl) -> None: ...
 
 
@@ -174,7 +175,9 @@ class ChatCards:
         """Find out what is there: `offered`, or `failed` with the cause. As it is now, when somebody else was faster."""
         try:
             await self._describes.check_address(card.url)
-            told = await self._describes.describe(card.url, _trust_class(card))
+            async with self._database.read() as transaction:
+                cookies = await cookies_for(transaction, card.account_id, card.url)
+            told = await self._describes.describe(card.url, _trust_class(card, has_cookies=cookies is not None), cookies)
         except (FetchFailed, InvalidInput) as wrong:
             log.info("nothing to offer", extra={"url": card.url.shown, "code": wrong.code})
             return await self._save(card, card.failed(wrong.code))
@@ -367,9 +370,9 @@ def new_card_id() -> str:
     return secrets.token_urlsafe(9)
 
 
-def _trust_class(card: Card) -> str:
-    """As a job's: what an address with a credential leads to is nobody else's."""
-    return f"account:{card.account_id}" if card.url.is_secret else PUBLIC
+def _trust_class(card: Card, *, has_cookies: bool) -> str:
+    """As a job's: what an address with a credential, or somebody's cookies, leads to is nobody else's."""
+    return f"account:{card.account_id}" if card.url.is_secret or has_cookies else PUBLIC
 
 
 def _bounded(told: Description, max_items: int) -> Description:

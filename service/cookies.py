@@ -12,7 +12,7 @@ from datetime import datetime
 from service.audit import Act, Actor, AuditEntry
 from service.errors import CookiesNotFound, InvalidCookies, LimitReached
 from service.media_url import MediaUrl
-from service.ports import Clock, Database
+from service.ports import Clock, Database, Transaction
 
 MAX_SIZE = 256 * 1024
 """Characters that one site's cookies may have."""
@@ -129,6 +129,15 @@ class CookieJars:
                 raise CookiesNotFound
             await transaction.audit.add(_entry(now, actor, account_id, Act.COOKIES_REMOVED, site))
         return site
+
+
+async def cookies_for(transaction: Transaction, account_id: int | None, url: MediaUrl) -> str | None:
+    """What the account gave for the address's site: for its own downloads alone."""
+    if account_id is None:
+        return None
+    kept = {one.site for one in await transaction.site_cookies.of_account(account_id)}
+    site = next((site for site in sites_of(url) if site in kept), None)
+    return await transaction.site_cookies.content_of(account_id, site) if site else None
 
 
 def sites_of(url: MediaUrl) -> list[str]:

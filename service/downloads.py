@@ -12,6 +12,7 @@ from uuid import UUID
 
 from service import endings, lists
 from service.context import current_job
+from service.cookies import cookies_for
 from service.descriptions import ListItem
 from service.errors import Conflict, IdempotencyConflict, InvalidInput, JobNotFound, JobNotLive, JobNotRetryable
 from service.fetching import Fetcher
@@ -102,7 +103,7 @@ class Downloads:
         """
         if promise and (known := await self._promised(promise)):
             return known, False
-        job, folder = self._job(order)
+        job, folder = self._job(order, is_private=await self._has_cookies(order, order.url))
         async with self._database.read() as transaction:
             is_stored = bool(await Run(self._parts, job).stored_without_asking(transaction))
         if not is_stored:
@@ -137,7 +138,7 @@ class Downloads:
         once = list({item.url: item for item in items}.values())
         if not once:
             raise InvalidInput("There is nothing in this list.")
-        job, folder = self._job(order)
+        job, folder = self._job(order, is_private=await self._has_cookies(order, once[0].url))
         parent = lists.parent_of(job, title, once)
         async with self._database.write() as transaction:
             if twin := await self._accept(transaction, order, parent, folder, None):
@@ -152,7 +153,11 @@ class Downloads:
             self._events.publish(changed)
         return parent
 
-    def _job(self, order: Order) -> tuple[Job, UUID]:
+    async def _has_cookies(self, order: Order, url: MediaUrl) -> bool:
+        async with self._database.read() as transaction:
+            return await cookies_for(transaction, order.account_id, url) is not None
+
+    def _job(self, order: Order, *, is_private: bool) -> tuple[Job, UUID]:
         session_id = order.download_session_id or self._ids.new()
         job = Job(
             id=self._ids.new(),
@@ -162,7 +167,7 @@ class Downloads:
             origin=order.origin,
             url=order.url,
             selection=order.selection,
-            scope=lists.scope_of(order.account_id, session_id, is_secret=order.url.is_secret),
+            scope=lists.scope_of(order.account_id, session_id, is_secret=order.url.is_secret or is_private),
             refresh=order.refresh,
             created_at=self._clock.now(),
         )

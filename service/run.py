@@ -10,6 +10,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from service import endings
+from service.cookies import cookies_for
 from service.errors import FetchFailed, Interrupted, NoSpace, TooLarge, TooLong, Unsupported
 from service.fetching import Bounds, Fetched, Fetcher, FetchRequest, Identified
 from service.live_rows import LiveRow, Superseded
@@ -173,6 +174,8 @@ class Run:
             raise NoSpace
         directory = await asyncio.to_thread(media.work_directory, self.job.id)
         bounds = Bounds(max_bytes=min(policy.max_file_size, room), max_duration=policy.max_duration, max_time=policy.max_time)
+        async with self._parts.database.read() as transaction:
+            cookies = await cookies_for(transaction, self.job.account_id, self.job.url) if self.job.scope != PUBLIC else None
         request = FetchRequest(
             job_id=self.job.id,
             url=self.job.url,
@@ -180,6 +183,7 @@ class Run:
             directory=directory,
             bounds=bounds,
             trust_class=self._trust_class,
+            cookies=cookies,
         )
         try:
             return await self._parts.fetcher.fetch(request, self)

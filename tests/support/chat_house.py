@@ -72,11 +72,11 @@ class ChatWeb(FakeWeb):
     stops_after: int | None = None
     """So many downloads go through, the next ones wait at a gate."""
 
-    async def describe(self, url: MediaUrl, trust_class: str = "public") -> Description:
+    async def describe(self, url: MediaUrl, trust_class: str = "public", cookies: str | None = None) -> Description:
         if self.unexpected is not None:
             raise self.unexpected
         if url.text not in self.posts:
-            return await super().describe(url, trust_class)
+            return await super().describe(url, trust_class, cookies)
         self.described.append(url.text)
         number = url.text.rpartition("/")[2]
         count = len(self.posts[url.text])
