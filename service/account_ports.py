@@ -19,6 +19,10 @@ if TYPE_CHECKING:  # those modules use the ports themselves
 
 
 class Accounts(Protocol):
+    async def lock_rights(self) -> None:
+        """Nobody else decides who is the first, or the last, superuser until the transaction ends."""
+        ...
+
     async def get(self, account_id: int) -> Account | None: ...
     async def locked(self, account_id: int) -> Account | None:
         """Nobody else changes it until the transaction ends."""

@@ -70,6 +70,7 @@ class Accounts:
         password_hash = await self._hashes.hash(password)
         now = self._clock.now()
         async with self._database.write() as transaction:
+            await transaction.accounts.lock_rights()
             is_first = not await transaction.accounts.has_password()
             if not (is_first or actor.is_superuser):
                 raise Forbidden  # somebody else was faster
@@ -123,6 +124,8 @@ class Accounts:
         if change.password is not None:
             password_hash = await self._hashes.hash(passwords.check(change.password, wanted.username, wanted.email))
         async with self._database.write() as transaction:
+            if change.is_about_rights:
+                await transaction.accounts.lock_rights()
             present = _found(await transaction.accounts.locked(account_id))
             changed = _applied(present, change)
             await self._keep_a_superuser(transaction, present, changed)

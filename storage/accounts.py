@@ -16,10 +16,17 @@ from service.model import LOCAL_ACCOUNT, Account
 from storage.fetches import insert
 from storage.tables import accounts
 
+RIGHTS_LOCK = 0x6D61_6770_6166
+
 
 class SqlAccounts:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
+
+    async def lock_rights(self) -> None:
+        """Nobody else decides who is the first, or the last, superuser until the transaction ends. SQLite has one writer anyway."""
+        if self._connection.dialect.name == "postgresql":
+            await self._connection.execute(sa.select(sa.func.pg_advisory_xact_lock(RIGHTS_LOCK)))
 
     async def get(self, account_id: int) -> Account | None:
         return await self._one(accounts.c.id == account_id)
