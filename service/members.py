@@ -105,6 +105,12 @@ class Members:
 
     async def own(self, person: Person, token: str) -> Member:
         """Raises `NotInvited` for a token that is wrong or was used: one person can use it, once."""
+        try:
+            return await self._own(person, token)
+        except Conflict:  # they wrote something else in the same moment: by now they are known
+            return await self._own(person, token)
+
+    async def _own(self, person: Person, token: str) -> Member:
         async with self._database.write() as transaction:
             if not await self._is_unowned(transaction) or not await transaction.kept_values.remove(OWNER_LINK, _digest(token)):
                 raise NotInvited
