@@ -34,6 +34,7 @@ from magpie.people import make_people
 from service.downloads import Downloads
 from service.errors import EngineBusy
 from service.events import JobEventBus
+from service.exports import Exports
 from service.health import ServiceState, Stage
 from service.limits import Quotas
 from service.signed_links import SignedLinks
@@ -51,6 +52,7 @@ from webapi.credentials import RequestCredentials
 from webapi.docs_pages import DocsPages
 from webapi.download_sessions import DownloadSessionsEndpoints
 from webapi.downloads import add_auto_download
+from webapi.exports import ExportEndpoint
 from webapi.health import HealthEndpoints
 from webapi.jobs import add_jobs
 from webapi.logins import LoginEndpoints
@@ -182,6 +184,7 @@ class Service:
         self._own.register(api)
         DownloadSessionsEndpoints(people.sessions, people.accounts).register(api)
         SettingsEndpoints(people.settings, people.trail).register(api)
+        ExportEndpoint(exports=Exports(self._database), accounts=people.accounts, media=self._media).register(api)
 
     # --- the chat -------------------------------------------------------------------------------------------------
 

@@ -71,6 +71,9 @@ class SqlCards:
         within = () if chat_id is None else (cards.c.chat_id == chat_id,)
         return await self._many(cards.c.account_id == account_id, OPEN, *within)
 
+    async def of_account(self, account_id: int) -> list[Card]:
+        return await self._many(cards.c.account_id == account_id)
+
     async def told_of(self, url: MediaUrl) -> Description | None:
         newest = sa.select(cards).where(cards.c.url_digest == url.digest, cards.c.description.is_not(None))
         row = (await self._connection.execute(newest.order_by(cards.c.created_at.desc()).limit(1))).one_or_none()

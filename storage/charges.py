@@ -81,6 +81,13 @@ class SqlCharges:
         found = await self._connection.execute(sa.select(sa.func.coalesce(sa.func.sum(shown.c.size), 0)))
         return int(found.scalar_one())
 
+    async def of_account(self, account_id: int) -> list[Charge]:
+        found = await self._connection.execute(sa.select(charges).where(charges.c.account_id == account_id).order_by(charges.c.id))
+        return [
+            Charge(job_id=row.job_id, payer=row.payer, account_id=row.account_id, bytes=row.bytes, charged_at=row.charged_at)
+            for row in found
+        ]
+
     async def drop_before(self, moment: datetime) -> None:
         await self._connection.execute(sa.delete(charges).where(charges.c.charged_at <= moment))
 

@@ -26,6 +26,12 @@ class SqlDownloadSessions:
         row = (await self._connection.execute(sa.select(download_sessions).where(download_sessions.c.id == session_id))).one_or_none()
         return _session(row) if row else None
 
+    async def of_account(self, account_id: int) -> list[DownloadSession]:
+        found = await self._connection.execute(
+            sa.select(download_sessions).where(download_sessions.c.owner_id == account_id).order_by(download_sessions.c.created_at)
+        )
+        return [_session(row) for row in found]
+
     async def by_id_or_folder(self, known: UUID) -> DownloadSession | None:
         """Nobody else gives it away until the transaction ends."""
         either = sa.or_(download_sessions.c.id == known, download_sessions.c.folder == known)
