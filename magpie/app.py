@@ -58,6 +58,7 @@ from webapi.jobs import add_jobs
 from webapi.logins import LoginEndpoints
 from webapi.media import MediaFilesEndpoint
 from webapi.own import OwnEndpoints
+from webapi.pages import Pages
 from webapi.server import HttpServer, build_app
 from webapi.settings import SettingsEndpoints
 from webapi.telegram import add_webhook
@@ -103,8 +104,9 @@ class Service:
         self._links = SignedLinks(secrets.vault, self._clock)
         self._addresses = Addresses(public_url=config.public_url, listen=self.address, links=self._links, media_ttl=config.link_ttl)
         self.chat = self._telegram_chat()
+        authenticator = self._authenticator()  # first: the pages use its credentials
         self.server = HttpServer(
-            build_app(self._api(), authenticator=self._authenticator(), state=self.state, rates=self.people.rates),
+            build_app(self._api(), authenticator=authenticator, state=self.state, rates=self.people.rates),
             hosts=config.hosts,
             port=config.port,
         )
@@ -173,6 +175,12 @@ class Service:
         people, proxies = self.people, self._proxies()
         UsersEndpoints(people.accounts).register(api)
         LoginEndpoints(people.logins, lambda request: caller_address(request, proxies)).register(api)
+        Pages(
+            logins=people.logins,
+            credentials=self._credentials,
+            address_of=lambda request: caller_address(request, proxies),
+            is_secure=(self.config.public_url or "").startswith("https://"),
+        ).register(api)
         self._own = OwnEndpoints(
             accounts=people.accounts,
             keys=people.keys,

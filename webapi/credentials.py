@@ -95,7 +95,7 @@ class RequestCredentials:
         if "Sec-Fetch-Site" in headers:
             return {"same-origin", "none"}.issuperset(headers.getall("Sec-Fetch-Site"))
         origins = headers.getall("Origin", [])
-        ours = {origin_of(f"{request.scheme}://{request.headers.get('Host', '')}"), self._public_origin}
+        ours = {origin_of(f"{request.scheme}://{request.headers.get('Host', '')}"), self._public_origin} - {None}
         return bool(origins) and all(origin_of(origin) in ours for origin in origins)
 
     def csrf_token(self, login: Login) -> str:

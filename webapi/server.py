@@ -124,7 +124,8 @@ async def _finish_headers(request: web.Request, response: web.StreamResponse) ->
         headers.setdefault(name, value)
     headers["X-Request-ID"] = request[REQUEST_ID]
     if request.get(COOKIE_IS_OLD):
-        response.del_cookie(COOKIE, path="/")
+        # Not `del_cookie`: by now the cookies have been written into the headers.
+        headers.add("Set-Cookie", f"{COOKIE}=; Max-Age=0; Path=/")
     headers["Server"] = "magpie"
 
 

@@ -45,19 +45,28 @@ def _references(value: Any) -> list[str]:
 
 def test_every_status_that_an_endpoint_can_give_is_described(described: dict[str, Any]) -> None:
     paths = described["paths"]
-    assert {*paths["/birds"]["post"]["responses"]} == {"201", "202", "400", "401", "413", "415", "422", "500", "503"}
-    assert {*paths["/birds/{bird_id}"]["get"]["responses"]} == {"200", "401", "404", "422", "500", "503"}
+    assert {*paths["/birds"]["post"]["responses"]} == {"201", "202", "400", "401", "403", "413", "415", "422", "500", "503"}
+    assert {*paths["/birds/{bird_id}"]["get"]["responses"]} == {"200", "401", "403", "404", "422", "500", "503"}
     assert {*paths["/birds/{bird_id}"]["delete"]["responses"]} == {"200", "401", "403", "404", "422", "500", "503"}
     assert {*paths["/signed"]["get"]["responses"]} == {"200", "401", "403", "500", "503"}
-    assert {*paths["/own"]["post"]["responses"]} == {"200", "400", "401", "413", "415", "500", "503"}
+    assert {*paths["/own"]["post"]["responses"]} == {"200", "400", "401", "403", "413", "415", "500", "503"}
     own = paths["/own"]["post"]["responses"]
     bodies = {next(iter(own[status]["content"].values()))["schema"]["$ref"] for status in own if status != "200"}
     assert bodies == {"#/components/schemas/OwnBody"}
 
 
 def test_the_access_verdict_is_in_the_document(described: dict[str, Any]) -> None:
-    assert described["paths"]["/birds"]["post"]["x-access"] == {"anonymous": 401, "local": "allowed"}
-    assert described["paths"]["/signed"]["get"]["x-access"] == {"anonymous": 401, "local": "allowed", "signed": "allowed"}
+    assert described["paths"]["/birds"]["post"]["x-access"] == {
+        "anonymous": 401,
+        "local": "allowed",
+        "owner": 403,
+        "other": 403,
+        "superuser": 403,
+    }
+    assert described["paths"]["/signed"]["get"]["x-access"] == {
+        "anonymous": 401,
+        **dict.fromkeys(("local", "owner", "other", "superuser", "signed"), "allowed"),
+    }
     assert "security" not in described["paths"]["/hello"]["get"]
     assert described["paths"]["/birds"]["post"]["security"] == [{"bearer": []}, {"apiKey": []}, {}]
 
