@@ -5,18 +5,21 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 
 from bot import wording
 from bot.cards import Situation, View, view_of
 from bot.identity import texts_for
 from bot.lanes import Lane
 from bot.outbox import Lost, MessageGone, NotAccepted, Outbox
+from bot.problems import QUOTAS
 from service.cards import ChatCards
 from service.chat import MAX_TRIES, Card, CardState, DeliveryState, Member
 from service.deliveries import Deliveries
 from service.descriptions import DescriptionKind
 from service.downloads import Downloads
 from service.errors import JobNotFound
+from service.limits import Quotas
 from service.model import Job, JobStatus
 from service.ports import Database
 
@@ -45,7 +48,9 @@ class Looks:
 
 
 class Display:
-    """One bot's."""
+    """One bot's. `quotas` tells when what was refused for the time being may be asked for again."""
+
+    quotas: Quotas | None = None
 
     def __init__(self, *, cards: ChatCards, deliveries: Deliveries, downloads: Downloads, database: Database, outbox: Outbox) -> None:
         self._cards, self._deliveries, self._downloads = cards, deliveries, downloads
@@ -148,7 +153,14 @@ class Display:
             arrived=await self._arrived(card) if job is not None and job.is_list else 0,
             had=frozenset(had),
             menu=looks.menu,
+            opens_in=await self._opens_in(card, member),
         )
+
+    async def _opens_in(self, card: Card, member: Member) -> timedelta | None:
+        if self.quotas is None or card.state is not CardState.FAILED or card.error_code not in QUOTAS:
+            return None
+        async with self._database.read() as transaction:
+            return await self.quotas.opens_in(transaction, member.account)
 
     async def _arrived(self, card: Card) -> int:
         return sum(one.state is DeliveryState.DELIVERED for one in await self._deliveries.of_card(card.id))

@@ -102,16 +102,23 @@ class Forgetting:
         kept = await self._leavings.delete(files)
         async with self._database.write() as transaction:
             media = {file.media.id for file in files if file.media.id is not None}
-            is_there = await transaction.accounts.locked(account_id) is not None
-            await transaction.audit.forget(account_id)
-            await transaction.accounts.remove(account_id)
+            if await transaction.accounts.locked(account_id) is not None:
+                await self._remove(transaction, account_id)
             await transaction.media_files.forget_addresses(f"account:{account_id}")
             unused = await transaction.media_files.drop_unused(sorted(media))
-            if is_there and self._clock is not None:  # the bare number, which is never given to anybody again
-                entry = AuditEntry(at=self._clock.now(), account_id=None, action=Act.ACCOUNT_DELETED, subject_id=account_id)
-                await transaction.audit.add(entry)
         await self._leavings.delete_paths(set(unused) - kept)
         log.info("account forgotten", extra={"files": len(files)})
+
+    async def _remove(self, transaction: Transaction, account_id: int) -> None:
+        await transaction.audit.forget(account_id)
+        await transaction.accounts.remove(account_id)
+        if self._clock is not None:  # the bare number, which is never given to anybody again
+            entry = AuditEntry(at=self._clock.now(), account_id=None, action=Act.ACCOUNT_DELETED, subject_id=account_id)
+            await transaction.audit.add(entry)
+
+    async def is_gone(self, account_id: int) -> bool:
+        async with self._database.read() as transaction:
+            return await transaction.accounts.get(account_id) is None
 
     async def in_vaults(self, member: Member) -> list[TelegramCopy]:
         """What lies in a vault chat and would be nobody's afterwards: to be deleted there first."""
