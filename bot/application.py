@@ -123,7 +123,7 @@ class TelegramChat:
             links=parts.links,
             policy=DeliveryPolicy(upload_limit=options.upload_limit, link_life=options.link_life),
         )
-        attendant = Attendant(
+        return Attendant(
             cards=parts.cards,
             deliveries=parts.deliveries,
             downloads=parts.downloads,
@@ -133,9 +133,8 @@ class TelegramChat:
             outbox=self._outbox,
             events=parts.events,
             clock=parts.clock,
+            quotas=parts.accounts.quotas,
         )
-        attendant._display.quotas = parts.accounts.quotas  # noqa: SLF001 - the attendant only passes it on
-        return attendant
 
     def _make_pages(self) -> Pages:
         parts = PageParts(

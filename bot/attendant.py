@@ -23,6 +23,7 @@ from service.deliveries import Deliveries
 from service.descriptions import DescriptionKind
 from service.downloads import Downloads
 from service.errors import Conflict, JobNotFound, LimitReached, MagpieError
+from service.limits import Quotas
 from service.members import Members
 from service.model import Job, JobStatus
 from service.ports import Clock, Database, JobEvents
@@ -68,10 +69,11 @@ class Attendant:
         outbox: Outbox,
         events: JobEvents,
         clock: Clock,
+        quotas: Quotas,
     ) -> None:
         self._cards, self._deliveries, self._downloads, self._database = cards, deliveries, downloads, database
         self._members, self._courier, self._outbox, self._events, self._clock = members, courier, outbox, events, clock
-        self._display = Display(cards=cards, deliveries=deliveries, downloads=downloads, database=database, outbox=outbox)
+        self._display = Display(cards=cards, deliveries=deliveries, downloads=downloads, database=database, outbox=outbox, quotas=quotas)
         self._watches: dict[str, _Watch] = {}
         self._followed: dict[UUID, set[str]] = {}
         self._looks = asyncio.Semaphore(LOOKS_AT_ONCE)

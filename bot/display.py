@@ -50,11 +50,11 @@ class Looks:
 class Display:
     """One bot's. `quotas` tells when what was refused for the time being may be asked for again."""
 
-    quotas: Quotas | None = None
-
-    def __init__(self, *, cards: ChatCards, deliveries: Deliveries, downloads: Downloads, database: Database, outbox: Outbox) -> None:
+    def __init__(
+        self, *, cards: ChatCards, deliveries: Deliveries, downloads: Downloads, database: Database, outbox: Outbox, quotas: Quotas
+    ) -> None:
         self._cards, self._deliveries, self._downloads = cards, deliveries, downloads
-        self._database, self._outbox = database, outbox
+        self._database, self._outbox, self._quotas = database, outbox, quotas
 
     async def show(
         self, card: Card, member: Member, looks: Looks, *, job: Job | None = None, lane: Lane = Lane.TEXT, anew: bool = False
@@ -157,10 +157,10 @@ class Display:
         )
 
     async def _opens_in(self, card: Card, member: Member) -> timedelta | None:
-        if self.quotas is None or card.state is not CardState.FAILED or card.error_code not in QUOTAS:
+        if card.state is not CardState.FAILED or card.error_code not in QUOTAS:
             return None
         async with self._database.read() as transaction:
-            return await self.quotas.opens_in(transaction, member.account)
+            return await self._quotas.opens_in(transaction, member.account)
 
     async def _arrived(self, card: Card) -> int:
         return sum(one.state is DeliveryState.DELIVERED for one in await self._deliveries.of_card(card.id))

@@ -119,8 +119,8 @@ class ForgetPage:
     async def _forget_account(self, visit: Visit) -> None:
         await self._forgetting.check(visit.member.account)
         await self._let_go(await self._cards.open_of(visit.member.account.id))
-        await self._vault.empty(await self._forgetting.in_vaults(visit.member))
-        await self._forgetting.forget(visit.member)
+        await self._vault.empty(await self._forgetting.in_vaults(visit.member.account.id))
+        await self._forgetting.forget(visit.member.account)
 
     async def _forget_identity(self, visit: Visit) -> None:
         """What is under way goes on: it is the account's. Handled again, there is nothing left to part with."""

@@ -85,10 +85,6 @@ class Service:
         self._database = SqlDatabase(config.database, self._engine, secrets.vault)
         self._vault, ids = secrets.vault, RandomIds()
         self._quotas = Quotas(self._clock)
-        self.people = make_people(
-            config, database=self._database, vault=secrets.vault, clock=self._clock, ids=ids, address=self.address, say=say
-        )
-        self.people.settings.on_change(lambda _: self._engine.widen(self.people.settings.width))
         self._keeping: asyncio.Task[None] | None = None
         self.downloads = Downloads(
             database=self._database,
@@ -101,6 +97,18 @@ class Service:
             ids=ids,
             policy=make_policy(config),
         )
+        self.people = make_people(
+            config,
+            database=self._database,
+            downloads=self.downloads,
+            media=self._media,
+            vault=secrets.vault,
+            clock=self._clock,
+            ids=ids,
+            address=self.address,
+            say=say,
+        )
+        self.people.settings.on_change(lambda _: self._engine.widen(self.people.settings.width))
         self._links = SignedLinks(secrets.vault, self._clock)
         self._addresses = Addresses(public_url=config.public_url, listen=self.address, links=self._links, media_ttl=config.link_ttl)
         self.chat = self._telegram_chat()
@@ -173,7 +181,7 @@ class Service:
 
     def _add_people(self, api: Api) -> None:
         people, proxies = self.people, self._proxies()
-        UsersEndpoints(people.accounts).register(api)
+        UsersEndpoints(people.accounts, people.forgetting).register(api)
         LoginEndpoints(people.logins, lambda request: caller_address(request, proxies)).register(api)
         Pages(
             logins=people.logins,
@@ -236,6 +244,8 @@ class Service:
             ids=RandomIds(),
             vault=self._vault,
             links=lambda file: self._addresses.outside(file.path.split("/")[1], file),
+            address=self.address,
+            people=self.people,
         )
 
     # --- life -----------------------------------------------------------------------------------------------------

@@ -11,13 +11,12 @@ from bot.posts import FETCH_LIMIT
 from bot.routing import AccountParts
 from magpie.config import Config
 from magpie.parts import make_policy
-from magpie.people import People, make_people
+from magpie.people import People
 from scraper.fetcher import YtDlpFetcher
 from service.cards import CardPolicy, ChatCards
 from service.deliveries import Deliveries
 from service.downloads import Downloads
 from service.events import JobEventBus
-from service.forgetting import Forgetting
 from service.history import Histories
 from service.limits import Quotas
 from service.members import Admission, Members
@@ -67,9 +66,9 @@ class House:
     ids: Ids
     vault: MultiFernetVault
     links: Callable[[JobFile], str | None]
-    address: str | None = None
+    address: str
     """Where the service listens, for people of this machine."""
-    people: People | None = None
+    people: People
 
 
 def webhook_secret(vault: MultiFernetVault, token: str) -> str:
@@ -108,13 +107,13 @@ def make_chat(config: Config, reach: Reach, house: House, say: Callable[[str], N
             clock=house.clock,
             policy=make_policy(config),
         ),
-        forgetting=Forgetting(database=house.database, downloads=house.downloads, media=house.media, clock=house.clock),
+        forgetting=house.people.forgetting,
         media=house.media,
         thumbnails=house.fetcher,
         links=house.links,
         events=house.events,
         clock=house.clock,
-        accounts=_accounts(config, reach, house, say),
+        accounts=_accounts(config, reach, house),
     )
     options = ChatOptions(
         token=reach.token,
@@ -130,11 +129,9 @@ def make_chat(config: Config, reach: Reach, house: House, say: Callable[[str], N
     return TelegramChat(parts, options, say)
 
 
-def _accounts(config: Config, reach: Reach, house: House, say: Callable[[str], None]) -> AccountParts:
+def _accounts(config: Config, reach: Reach, house: House) -> AccountParts:
     """Who talks in the built-in chat sits at this machine, and reaches the pages where the service listens."""
-    people = house.people or make_people(
-        config, database=house.database, vault=house.vault, clock=house.clock, ids=house.ids, address=house.address or "", say=say
-    )
+    people = house.people
     return AccountParts(
         accounts=people.accounts,
         logins=people.logins,

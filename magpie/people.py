@@ -16,10 +16,12 @@ from service.audit import AuditTrail
 from service.cookies import CookieJars
 from service.credentials import ApiKeys
 from service.download_sessions import DownloadSessions
+from service.downloads import Downloads
+from service.forgetting import Forgetting
 from service.logins import Logins
 from service.mini_app import MiniApp
 from service.pairing import Pairing
-from service.ports import Clock, Ids
+from service.ports import Clock, Ids, Media
 from service.settings import LiveSettings
 from storage.database import SqlDatabase
 from storage.password_hashes import Argon2Hashes
@@ -50,6 +52,7 @@ class People:
     trail: AuditTrail
     settings: LiveSettings
     mini_app: MiniApp | None
+    forgetting: Forgetting
     setup_code: str | None
     clock: Clock
 
@@ -81,7 +84,16 @@ class People:
 
 
 def make_people(
-    config: Config, *, database: SqlDatabase, vault: MultiFernetVault, clock: Clock, ids: Ids, address: str, say: Callable[[str], None]
+    config: Config,
+    *,
+    database: SqlDatabase,
+    downloads: Downloads,
+    media: Media,
+    vault: MultiFernetVault,
+    clock: Clock,
+    ids: Ids,
+    address: str,
+    say: Callable[[str], None],
 ) -> People:
     """`address` is where the service listens, for people of this machine."""
     hashes, rates = Argon2Hashes(), MemoryRates()
@@ -100,6 +112,7 @@ def make_people(
         trail=AuditTrail(database),
         settings=LiveSettings(database=database, clock=clock, media_root=config.media, width=config.workers),
         mini_app=MiniApp(database=database, clock=clock, token=config.bot_token) if config.bot_token else None,
+        forgetting=Forgetting(database=database, downloads=downloads, media=media, clock=clock),
         setup_code=setup_code,
         clock=clock,
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from service.audit import Act, AuditEntry
-from service.chat import Member, TelegramCopy
+from service.chat import TelegramCopy
 from service.downloads import Downloads
 from service.errors import Forbidden, JobNotFound, JobNotLive, LastSuperuser
 from service.model import LOCAL_ACCOUNT, Account, Job, JobFile
@@ -90,13 +90,13 @@ class Forgetting:
         async with self._database.read() as transaction:
             await _keep_a_superuser(transaction, account.id)
 
-    async def forget(self, member: Member) -> None:
+    async def forget(self, account: Account) -> None:
         """End the account's jobs, then delete it with all that belongs to it. Raises what `check` raises.
 
         May be called again after it was cut short: what is left goes then.
         """
-        account_id = member.account.id
-        await self.check(member.account)
+        account_id = account.id
+        await self.check(account)
         await self._leavings.stop(await self._jobs(account_id))
         files = await self._leavings.files(await self._jobs(account_id))
         kept = await self._leavings.delete(files)
@@ -120,9 +120,9 @@ class Forgetting:
         async with self._database.read() as transaction:
             return await transaction.accounts.get(account_id) is None
 
-    async def in_vaults(self, member: Member) -> list[TelegramCopy]:
+    async def in_vaults(self, account_id: int) -> list[TelegramCopy]:
         """What lies in a vault chat and would be nobody's afterwards: to be deleted there first."""
-        return await self._leavings.in_vaults(await self._leavings.files(await self._jobs(member.account.id)))
+        return await self._leavings.in_vaults(await self._leavings.files(await self._jobs(account_id)))
 
     async def _jobs(self, account_id: int) -> list[Job]:
         async with self._database.read() as transaction:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, EmailStr, Field
 from service.accounts import AccountChange, Accounts, NewAccount
 from service.allowances import Allowance, Role
 from service.errors import AccountNotFound, Forbidden, InvalidAccount, LastSuperuser, NameTaken, SetupCodeNeeded
+from service.forgetting import Forgetting
 from service.model import LOCAL_ACCOUNT, Account
 from webapi.auth import Caller, CallerKind
 from webapi.contract import ACCOUNTS, ALLOWED, SUPERUSERS, Access, Api, Reply
@@ -85,8 +86,8 @@ class UserChange(OwnChange):
 class UsersEndpoints:
     """Accounts themselves."""
 
-    def __init__(self, accounts: Accounts) -> None:
-        self._accounts = accounts
+    def __init__(self, accounts: Accounts, forgetting: Forgetting) -> None:
+        self._accounts, self._forgetting = accounts, forgetting
 
     def register(self, api: Api) -> None:
         users = "/api/v1/users"
@@ -96,6 +97,7 @@ class UsersEndpoints:
         api.route("GET", f"{users}/", access=SUPERUSERS, tags=["Users"], answers={200: list[ManagedUserView]})(self.list_users)
         api.route("GET", f"{users}/me", access=ACCOUNTS, tags=["Users"])(self.get_me)
         api.route("PUT", f"{users}/me", access=replace(ACCOUNTS, local=403), tags=["Users"], faults=[*faults, Forbidden])(self.change_me)
+        api.route("DELETE", f"{users}/me", access=replace(ACCOUNTS, local=403), tags=["Users"], faults=[LastSuperuser])(self.delete_me)
         api.route("GET", f"{users}/{{user_id}}", access=SUPERUSERS, tags=["Users"], faults=[AccountNotFound])(self.get_user)
         api.route("PUT", f"{users}/{{user_id}}", access=SUPERUSERS, tags=["Users"], faults=[*faults, AccountNotFound, LastSuperuser])(
             self.change_user
@@ -133,6 +135,15 @@ class UsersEndpoints:
             raise Forbidden
         wanted = AccountChange(username=change.username, email=change.email, password=change.password)
         return shown(await self._accounts.change(caller.actor, own.id, wanted))
+
+    async def delete_me(self, caller: Caller) -> UserView:
+        """Delete one's own account with all that belongs to it.
+
+        Jobs end; files that nobody else has, keys, cookies, history and everything else go. It cannot be undone.
+        """
+        own = await self._own(caller)
+        await self._forgetting.forget(own)
+        return shown(own)
 
     async def get_user(self, user_id: BigId) -> ManagedUserView:
         """One account."""

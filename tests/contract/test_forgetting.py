@@ -158,7 +158,7 @@ async def test_no_row_of_theirs_is_left_in_any_table(room: Room) -> None:
     await fill(room, room.ann)
     with_an_account = {column.table.name for column in naming_columns()}
     assert with_an_account - await tables_that_name(room.house.database, room.ann.account.id) == set(), "else this test proves nothing"
-    await room.forgetting.forget(room.ann)
+    await room.forgetting.forget(room.ann.account)
     assert await tables_that_name(room.house.database, room.ann.account.id) == set()
     async with room.house.database.reader.connect() as connection:
         owned = (tables.accounts.c.id, tables.jobs.c.id, tables.job_files.c.name, tables.media_files.c.id, tables.deliveries.c.id)
@@ -170,7 +170,7 @@ async def test_only_that_an_account_was_deleted_is_told_afterwards(room: Room) -
     await fill(room, room.ann)
     forgetting = Forgetting(database=room.house.database, downloads=room.house.downloads, media=room.house.media, clock=room.house.clock)
     for _ in range(2):
-        await forgetting.forget(room.ann)
+        await forgetting.forget(room.ann.account)
     async with room.house.database.read() as transaction:
         (told,), _ = await transaction.audit.page()
     assert (told.action, told.account_id, told.subject_id, told.details) == (Act.ACCOUNT_DELETED, None, room.ann.account.id, None)
@@ -181,11 +181,11 @@ async def test_who_alone_looks_after_things_is_not_forgotten(room: Room) -> None
     async with room.house.database.write() as transaction:
         await transaction.accounts.make_superuser(room.ann.account.id)
     with pytest.raises(LastSuperuser):
-        await room.forgetting.forget(room.ann)
+        await room.forgetting.forget(room.ann.account)
     assert len(room.house.stored()) == 3
     async with room.house.database.write() as transaction:
         await transaction.accounts.make_superuser(room.ben.account.id)
-    await room.forgetting.forget(room.ann)
+    await room.forgetting.forget(room.ann.account)
     assert room.house.stored() == []
 
 
@@ -203,7 +203,7 @@ async def test_nothing_names_an_account_that_was_merged_into_another(room: Room)
 async def test_no_file_of_theirs_is_left(room: Room) -> None:
     await fill(room, room.ann)
     assert len(room.house.stored()) == 3
-    await room.forgetting.forget(room.ann)
+    await room.forgetting.forget(room.ann.account)
     assert room.house.stored() == []
 
 
@@ -211,7 +211,7 @@ async def test_another_keeps_every_row_and_file(room: Room) -> None:
     for member in (room.ann, room.ben):
         await fill(room, member)
     before = await tables_that_name(room.house.database, room.ben.account.id)
-    await room.forgetting.forget(room.ann)
+    await room.forgetting.forget(room.ann.account)
     assert await tables_that_name(room.house.database, room.ben.account.id) == before
     assert len(room.house.stored()) == 3
 
@@ -220,7 +220,7 @@ async def test_what_both_had_stays_readable_and_in_the_store(room: Room) -> None
     await room.had(room.ann, "1")
     again = await room.had(room.ann, "1")
     of_ben = await room.had(room.ben, "1")
-    await room.forgetting.forget(room.ann)
+    await room.forgetting.forget(room.ann.account)
     assert await room.shown(of_ben) == b"body 1"
     assert again.account_id == room.ann.account.id
     later = await room.had(room.ben, "1")
@@ -306,7 +306,7 @@ async def keep(room: Room, media: Media, name: str, *members: Member) -> MediaFi
 async def test_their_bytes_go_and_shared_ones_stay_in_either_store(room: Room, media: Media) -> None:
     own = await keep(room, media, "own", room.ann)
     shared = await keep(room, media, "shared", room.ann, room.ben)
-    await Forgetting(database=room.house.database, downloads=room.house.downloads, media=media).forget(room.ann)
+    await Forgetting(database=room.house.database, downloads=room.house.downloads, media=media).forget(room.ann.account)
     async with room.house.database.read() as transaction:
         (kept,) = await transaction.media_files.under(shared.key)
     assert not await media.exists(own.location)
