@@ -160,7 +160,7 @@ async def _place(config: Config) -> AsyncIterator[_Place]:
     database, clock = SqlDatabase(config.database, vault=secrets.vault), SystemClock()
     try:
         with closing(Argon2Hashes()) as hashes:
-            accounts = Accounts(database=database, hashes=hashes, clock=clock)
+            accounts = Accounts(setup_code="", database=database, hashes=hashes, clock=clock)
             yield _Place(accounts=accounts, sessions=DownloadSessions(database=database, clock=clock))
     finally:
         await database.close()

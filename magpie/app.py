@@ -283,7 +283,8 @@ class Service:
         self.state.move_to(Stage.READY)
 
     async def _tell_setup_code(self) -> None:
-        if self.people.setup_code is not None and not self.config.setup_code and await self.people.accounts.needs_first_user():
+        """Where nobody is trusted without a credential, the first account cannot be made otherwise."""
+        if self._trust() is None and not self.config.setup_code and await self.people.accounts.needs_first_user():
             say(f"Nobody has an account yet. The first one is made with this set-up code: {self.people.setup_code}")
 
     async def _stop_people(self) -> None:

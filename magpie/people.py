@@ -53,7 +53,7 @@ class People:
     settings: LiveSettings
     mini_app: MiniApp | None
     forgetting: Forgetting
-    setup_code: str | None
+    setup_code: str
     clock: Clock
 
     async def keep(self) -> None:
@@ -98,7 +98,7 @@ def make_people(
     """`address` is where the service listens, for people of this machine."""
     hashes, rates = Argon2Hashes(), MemoryRates()
     mail = SmtpMail(config.smtp_url, public_url=config.public_url) if config.smtp_url else TerminalMail(say, address=address)
-    setup_code = None if config.is_for_this_machine_only else config.setup_code or secrets.token_urlsafe(12)
+    setup_code = config.setup_code or secrets.token_urlsafe(12)
     return People(
         database=database,
         hashes=hashes,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from service import passwords
 from service.allowances import Allowance, Role
 from service.audit import NOBODY, Act, Actor, AuditEntry
+from service.credentials import Purpose
 from service.errors import AccountNotFound, Forbidden, InvalidAccount, LastSuperuser, NameTaken, SetupCodeNeeded
 from service.model import LOCAL_ACCOUNT, Account
 from service.passwords import PasswordHashes
@@ -48,9 +49,9 @@ class AccountChange:
 
 
 class Accounts:
-    """`setup_code` lets somebody make the first account from afar; None where only this machine can reach the service."""
+    """`setup_code` lets somebody make the first account whom local trust does not vouch for."""
 
-    def __init__(self, *, database: Database, hashes: PasswordHashes, clock: Clock, setup_code: str | None = None) -> None:
+    def __init__(self, *, database: Database, hashes: PasswordHashes, clock: Clock, setup_code: str) -> None:
         self._database, self._hashes, self._clock, self._setup_code = database, hashes, clock, setup_code
 
     async def needs_first_user(self) -> bool:
@@ -88,7 +89,8 @@ class Accounts:
     async def _may_be_first(self, actor: Actor, setup_code: str | None) -> None:
         if actor != NOBODY or not await self.needs_first_user():
             raise Forbidden
-        if self._setup_code is not None and not hmac.compare_digest((setup_code or "").encode(), self._setup_code.encode()):
+        given = (setup_code or "").encode("utf-8", "surrogatepass")
+        if not hmac.compare_digest(given, self._setup_code.encode()):
             raise SetupCodeNeeded
 
     async def get(self, account_id: int) -> Account:
@@ -134,6 +136,8 @@ class Accounts:
             await transaction.accounts.save(changed)
             if password_hash is not None:
                 await transaction.accounts.set_password_hash(account_id, password_hash)
+            if password_hash is not None or changed.email != present.email or not changed.is_active:
+                await forget_codes(transaction, account_id)
             for act in _acts(present, changed, has_new_password=password_hash is not None):
                 await self._note(transaction, actor, act, changed)
         return replace(changed, has_password=changed.has_password or password_hash is not None)
@@ -151,6 +155,12 @@ class Accounts:
     async def _note(self, transaction: Transaction, actor: Actor, act: Act, account: Account, details: str | None = None) -> None:
         entry = AuditEntry(at=self._clock.now(), account_id=actor.account_id, action=act, subject_id=account.id, details=details)
         await transaction.audit.add(entry)
+
+
+async def forget_codes(transaction: Transaction, account_id: int) -> None:
+    """What was handed out before, by whomever, opens nothing any more."""
+    for purpose in Purpose:
+        await transaction.one_time_codes.forget(account_id, purpose)
 
 
 def checked_username(text: str) -> str:

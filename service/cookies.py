@@ -60,7 +60,7 @@ def _from_json(text: str, site: str) -> list[str]:
         raise InvalidCookies from None
     if isinstance(given, list):  # as browsers' extensions export them
         own = [one for one in given if isinstance(one, dict) and _belongs(str(one.get("domain", site)), site)]
-        given = {one.get("name"): one.get("value") for one in own}
+        given = {str(one.get("name")): one.get("value") for one in own}
     if not isinstance(given, dict):
         raise InvalidCookies
     expires = str(int(time.time()) + 10 * 365 * 86400)

@@ -68,7 +68,7 @@ class DownloadSessions:
         return account, found
 
     async def _may_claim(self, transaction: Transaction, actor: Actor, session: DownloadSession, shown: UUID | None) -> bool:
-        if actor.is_superuser or shown == session.id:
+        if actor.is_superuser or (shown == session.id != session.folder):  # an id that stands in links is no credential
             return True
         name = await _name_of(transaction, actor)
         return name is not None and (session.requested_username or "").casefold() == name.casefold()

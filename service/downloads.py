@@ -37,6 +37,8 @@ class Order:
     account_id: int | None = None
     address: str | None = None
     """Of a caller without an account: whose limits it counts against."""
+    payer_id: int | None = None
+    """The account that pays, where it is not the one that owns it."""
     is_local: bool = False
     """Asked for by local trust, which has no limits; it owns nothing that is made so."""
     download_session_id: UUID | None = None
@@ -163,7 +165,7 @@ class Downloads:
             id=self._ids.new(),
             download_session_id=session_id,
             account_id=order.account_id,
-            payer=LOCAL_PAYER if order.is_local else payer_of(order.account_id, order.address),
+            payer=LOCAL_PAYER if order.is_local else payer_of(order.payer_id or order.account_id, order.address),
             origin=order.origin,
             url=order.url,
             selection=order.selection,
@@ -307,6 +309,8 @@ class Downloads:
         """Of a list, what did not come. Raises `JobNotFound`, `JobNotRetryable`, `Conflict`, `LimitReached`: then nothing changed."""
         job = await self.get(job_id)
         async with self._database.write() as transaction:
+            if job.payer is not None:
+                await transaction.charges.lock(job.payer)  # before any row, as everybody does
             if job.is_list:
                 changed = await self._retry_items(transaction, job)
             else:

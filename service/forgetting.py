@@ -102,7 +102,9 @@ class Forgetting:
         kept = await self._leavings.delete(files)
         async with self._database.write() as transaction:
             media = {file.media.id for file in files if file.media.id is not None}
+            await transaction.accounts.lock_rights()
             if await transaction.accounts.locked(account_id) is not None:
+                await _keep_a_superuser(transaction, account_id)  # another one may have gone since `check`
                 await self._remove(transaction, account_id)
             await transaction.media_files.forget_addresses(f"account:{account_id}")
             unused = await transaction.media_files.drop_unused(sorted(media))

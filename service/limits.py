@@ -134,9 +134,10 @@ class Quotas:
         return None
 
     async def _allowance_of(self, transaction: Transaction, job: Job) -> Allowance:
-        if job.account_id is None:
-            return UNLIMITED if job.payer == LOCAL_PAYER else ANONYMOUS
-        account = await transaction.accounts.get(job.account_id)
+        if job.payer is None or job.payer == LOCAL_PAYER:
+            return UNLIMITED
+        kind, _, who = job.payer.partition(":")
+        account = await transaction.accounts.get(int(who)) if kind == "account" else None
         return account.allowance if account else ANONYMOUS
 
 

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from service import passwords
+from service.accounts import forget_codes
 from service.audit import Act, AuditEntry
 from service.credentials import OneTimeCode, Purpose, digest_of
 from service.errors import CodeInvalid, TooManyTries, WrongPassword
@@ -222,6 +223,7 @@ class Logins:
                 raise CodeInvalid
             await transaction.accounts.save(replace(present, token_epoch=present.token_epoch + 1))
             await transaction.accounts.set_password_hash(account.id, password_hash)
+            await forget_codes(transaction, account.id)
             await transaction.audit.add(AuditEntry(at=now, account_id=account.id, action=Act.PASSWORD_RESET, subject_id=account.id))
         return present
 

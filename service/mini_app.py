@@ -60,5 +60,5 @@ class MiniApp:
 
     def _is_signed(self, fields: dict[str, str], signature: str) -> bool:
         text = "\n".join(f"{name}={fields[name]}" for name in sorted(fields))
-        expected = hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()
+        expected = hmac.new(self._key, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
         return hmac.compare_digest(expected.encode(), signature.encode("utf-8", "surrogatepass"))

@@ -99,6 +99,7 @@ class Pairing:
             present = await transaction.telegram_users.get(user.id)
             if kept is None or present is None:
                 raise CodeInvalid
+            await self._lock(transaction, present.account_id, kept.account_id)
             account = await self._joinable(transaction, present, kept)
             await transaction.merges.merge(present.account_id, account.id)
             await transaction.accounts.remove(present.account_id)
@@ -106,6 +107,14 @@ class Pairing:
                 AuditEntry(at=now, account_id=account.id, action=Act.PAIRED, subject_id=account.id, details=f"tg-{user.id}")
             )
         return account
+
+    async def _lock(self, transaction: Transaction, *account_ids: int) -> None:
+        """Nothing is accepted for either meanwhile: what is would be lost with the account that goes."""
+        await transaction.accounts.lock_rights()
+        for account_id in sorted(account_ids):
+            await transaction.charges.lock(f"account:{account_id}")
+        for account_id in sorted(account_ids):
+            await transaction.accounts.locked(account_id)
 
     async def _joinable(self, transaction: Transaction, user: TelegramUser, kept: OneTimeCode) -> Account:
         account = await transaction.accounts.get(kept.account_id)

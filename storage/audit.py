@@ -32,9 +32,11 @@ class SqlAudit:
         return [_entry(row) for row in await self._connection.execute(sa.select(audit_entries).where(about).order_by(audit_entries.c.id))]
 
     async def forget(self, account_id: int) -> None:
-        """That it is gone stays; what it did, and what was done to it, goes."""
-        about = sa.or_(audit_entries.c.account_id == account_id, audit_entries.c.subject_id == account_id)
-        await self._connection.execute(sa.delete(audit_entries).where(about))
+        """What was done to it goes; of what it did to others its name goes, and the act stays."""
+        await self._connection.execute(sa.delete(audit_entries).where(audit_entries.c.subject_id == account_id))
+        own = audit_entries.c.account_id == account_id
+        await self._connection.execute(sa.delete(audit_entries).where(own, audit_entries.c.subject_id.is_(None)))
+        await self._connection.execute(sa.update(audit_entries).where(own).values(account_id=None))
 
 
 def _entry(row: Any) -> AuditEntry:

@@ -46,7 +46,8 @@ class SqlDownloadSessions:
         if username:
             mine.append(sa.func.lower(download_sessions.c.requested_username) == username.lower())
         if shown is not None:
-            mine.append(download_sessions.c.id == shown)
+            # Where the id is the folder it stands in every link, and is no credential.
+            mine.append(sa.and_(download_sessions.c.id == shown, download_sessions.c.id != download_sessions.c.folder))
         seen = sa.true() if everyone else sa.or_(sa.false(), *mine)
         conditions = [download_sessions.c.owner_id.is_(None), seen]
         counted = await self._connection.execute(sa.select(sa.func.count()).select_from(download_sessions).where(*conditions))
@@ -72,6 +73,8 @@ class SqlDownloadSessions:
         await self._connection.execute(
             sa.update(jobs).where(jobs.c.download_session_id == session_id).values(account_id=account_id, payer=payer)
         )
+        places = sa.update(jobs).where(jobs.c.download_session_id == session_id, jobs.c.waits_for.like("address:%"))
+        await self._connection.execute(places.values(waits_for=payer))
         await self._connection.execute(
             sa.update(history_entries).where(history_entries.c.download_session_id == session_id).values(account_id=account_id)
         )

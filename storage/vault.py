@@ -59,7 +59,7 @@ class MultiFernetVault:
         return _mac(self.keys_for(purpose)[0], text)
 
     def verify(self, purpose: str, text: str, signature: str) -> bool:
-        given = signature.encode()
+        given = signature.encode("utf-8", "surrogatepass")
         return any(hmac.compare_digest(_mac(key, text).encode(), given) for key in self.keys_for(purpose))
 
     def keys_for(self, purpose: str) -> tuple[bytes, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from service.credentials import PREFIX, ApiKeys, Scope
 from service.logins import Audience, Login, Logins
@@ -13,7 +14,7 @@ from service.model import Account
 from service.ports import Vault
 from webapi.auth import Caller, CallerKind, origin_of
 from webapi.parameters import FORM, MULTIPART
-from webapi.problems import Problem, Refused, not_authenticated
+from webapi.problems import Problem, Refused, malformed, not_authenticated
 
 COOKIE: Final = "magpie_login"
 CSRF_HEADER: Final = "X-CSRF-Token"
@@ -85,7 +86,10 @@ class RequestCredentials:
     async def _has_csrf_token(self, request: web.Request, login: Login) -> bool:
         token = request.headers.get(CSRF_HEADER)
         if token is None and request.content_type in {FORM, MULTIPART}:
-            field = (await request.post()).get(CSRF_FIELD)
+            try:
+                field = (await request.post()).get(CSRF_FIELD)
+            except (ValueError, LookupError, RuntimeError, AssertionError, HttpProcessingError, web.RequestPayloadError):
+                raise malformed("The body is not a valid form") from None
             token = field if isinstance(field, str) else None
         return token is not None and self._vault.verify(CSRF_PURPOSE, login.claims.id, token)
 

@@ -186,6 +186,7 @@ def add_auto_download(
             selection=asked.selection,
             origin=Origin.API,
             account_id=await _owner(caller, asked.username, accounts),
+            payer_id=caller.account_id if caller.account is not None else None,
             address=caller.address,
             is_local=caller.is_local,
             requested_username=asked.username,

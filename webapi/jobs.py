@@ -85,8 +85,8 @@ def add_jobs(api: Api, *, downloads: Downloads, addresses: Addresses, links: Sig
         For the caller whom it belongs to, or by the signed `status_url`.
         """
         known = _uuid(job_id)
-        if expiry is not None and signature is not None:
-            links.check(status_path(known), purpose=STATUS, expiry=expiry, signature=signature)
+        if expiry is not None or signature is not None:
+            links.check(status_path(known), purpose=STATUS, expiry=expiry or "", signature=signature or "")
             return await view(request, downloads, addresses, await downloads.get(known))
         if caller.kind is CallerKind.ANONYMOUS:
             raise not_authenticated()

@@ -8,6 +8,7 @@ import logging
 import secrets
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -62,9 +63,11 @@ class Served:
         verdict = self._verdicts[caller.kind]
         if verdict == ALLOWED and not _in_scope(caller.scope, request.method, endpoint.access):
             verdict = 403
-        if verdict != ALLOWED and not (endpoint.access.signed and ("s" in request.query or "e" in request.query)):
-            raise refused_by_access(verdict)
-        return await endpoint.respond(request, caller)
+        if verdict == ALLOWED:
+            return await endpoint.respond(request, caller)
+        if endpoint.access.signed and ("s" in request.query or "e" in request.query):
+            return await endpoint.respond(request, replace(_UNKNOWN_CALLER, address=caller.address))  # whatever else it may be
+        raise refused_by_access(verdict)
 
     async def _count(self, caller: Caller) -> None:
         """So many requests a minute; this machine's own user may ask as often as it likes. Raises `TooManyTries`."""

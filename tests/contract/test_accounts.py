@@ -11,7 +11,7 @@ import pytest
 from service.accounts import AccountChange, NewAccount
 from service.allowances import BY_ROLE, UNLIMITED, Allowance, Role
 from service.audit import NOBODY, Act
-from service.credentials import Scope
+from service.credentials import Purpose, Scope, digest_of
 from service.errors import (
     AccountNotFound,
     ApiKeyNotFound,
@@ -45,11 +45,13 @@ def new(name: str, password: str = PASSWORD, email: str | None = None) -> NewAcc
 async def test_the_first_account_is_a_superuser_and_nobody_makes_a_second(town: Town) -> None:
     assert (await town.first()).is_superuser
     with pytest.raises(Forbidden):
-        await town.accounts.create(NOBODY, new("second"))
+        await town.accounts.create(NOBODY, new("second"), "a code of the tests")
 
 
 async def test_of_two_who_want_to_be_first_one_is(town: Town) -> None:
-    tries = await asyncio.gather(*(town.accounts.create(NOBODY, new(name)) for name in ("ann", "ben")), return_exceptions=True)
+    tries = await asyncio.gather(
+        *(town.accounts.create(NOBODY, new(name), "a code of the tests") for name in ("ann", "ben")), return_exceptions=True
+    )
     assert sorted(type(one).__name__ for one in tries) == ["Account", "Forbidden"]
 
 
@@ -354,6 +356,23 @@ async def test_one_address_is_not_flooded_with_letters(town: Town) -> None:
     for _ in range(10):
         await lost(town)
     assert len(town.letters.sent) == 3
+
+
+@pytest.mark.parametrize(
+    "change", [AccountChange(password=OTHER_PASSWORD), AccountChange(email="new@example.com"), AccountChange(is_active=False)]
+)
+async def test_what_was_handed_out_before_a_change_opens_nothing(town: Town, change: AccountChange) -> None:
+    await town.first()
+    ann = await town.account("ann")
+    link, token, code = await town.logins.sign_in_code(ann), await lost(town), await town.pairing.code_for(ann)
+    await town.accounts.change(OPERATOR, ann.id, change)
+    assert token is not None
+    with pytest.raises(CodeInvalid):
+        await town.logins.sign_in(link, HERE)
+    with pytest.raises(CodeInvalid):
+        await town.logins.reset(token, "yet another pass phrase", HERE)
+    async with town.database.read() as transaction:
+        assert await transaction.one_time_codes.get(digest_of(code.code), Purpose.PAIRING, town.clock.now()) is None
 
 
 # --- one-time links ---------------------------------------------------------------------------------------------------

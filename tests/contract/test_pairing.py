@@ -181,7 +181,7 @@ async def test_a_block_holds_for_both_sides(town: Town, side: str) -> None:
     user = await met(town)
     code = (await town.pairing.code_for(ann)).code
     await town.accounts.change(OPERATOR, ann.id if side == "account" else user.account_id, AccountChange(is_active=False))
-    with pytest.raises(Blocked):
+    with pytest.raises((Blocked, CodeInvalid)):  # a blocked account's codes are void
         await town.pairing.join(user, code)
 
 
@@ -253,6 +253,25 @@ async def test_who_shows_a_session_sees_and_claims_it(town: Town) -> None:
     assert (await town.sessions.unowned(actor(ann)))[1] == 0
     assert (await town.sessions.unowned(actor(ann), shown=session.id))[1] == 1
     await town.sessions.claim(actor(ann), ann, session.id, shown=session.id)
+
+
+async def test_an_id_that_stands_in_every_link_claims_nothing(town: Town) -> None:
+    await town.first()
+    ann = await town.account("ann")
+    session_id = uuid4()
+    session = DownloadSession(
+        id=session_id,
+        folder=session_id,
+        owner_id=None,
+        created_by=Origin.API,
+        created_at=town.clock.now(),
+        last_activity=town.clock.now(),
+    )
+    async with town.database.write() as transaction:
+        await transaction.download_sessions.add(session)
+    assert (await town.sessions.unowned(actor(ann), shown=session_id))[1] == 0
+    with pytest.raises(DownloadSessionNotFound):
+        await town.sessions.claim(actor(ann), ann, session_id, shown=session_id)
 
 
 async def test_a_claimed_sessions_jobs_and_history_are_the_claimers(town: Town) -> None:

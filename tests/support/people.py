@@ -40,7 +40,7 @@ class Letters:
 class Town:
     """Everything that is about accounts."""
 
-    def __init__(self, database: SqlDatabase, clock: FakeClock, *, setup_code: str | None = None) -> None:
+    def __init__(self, database: SqlDatabase, clock: FakeClock, *, setup_code: str = "a code of the tests") -> None:
         self.database, self.clock, self.letters = database, clock, Letters()
         self.vault = MultiFernetVault(["a secret key of the tests"])
         self.hashes, self.rates = Argon2Hashes(time_cost=1, memory_cost=8), MemoryRates()
@@ -60,7 +60,7 @@ class Town:
         new = NewAccount(username=name, email=f"{name}@example.com", password=PASSWORD, is_superuser=is_superuser)
         return await self.accounts.create(OPERATOR, new)
 
-    async def first(self, setup_code: str | None = None) -> Account:
+    async def first(self, setup_code: str | None = "a code of the tests") -> Account:
         new = NewAccount(username="first", email="first@example.com", password=PASSWORD)
         return await self.accounts.create(NOBODY, new, setup_code)
 
