@@ -138,7 +138,8 @@ class Members:
                 id=session_id, folder=session_id, owner_id=account.id, created_by=Origin.CHAT, created_at=now, last_activity=now
             )
         )
-        await transaction.telegram_users.add(user)
+        if not await transaction.telegram_users.add(user):
+            raise Conflict("Somebody met them in this moment.")
         return await self._member(transaction, user)
 
     async def _account(self, transaction: Transaction, person: Person) -> Account:
