@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -35,6 +36,7 @@ from service.cards import ChatCards
 from service.chat import Place
 from service.deliveries import Deliveries
 from service.downloads import Downloads
+from service.errors import ChatUnreachable
 from service.forgetting import Forgetting
 from service.history import Histories
 from service.members import Members
@@ -44,6 +46,7 @@ from service.posts import Posts
 log = logging.getLogger("magpie.bot")
 ALLOWED_UPDATES = ("message", "callback_query")
 POLL_STOPS_WITHIN = 2.0
+TRY_AGAIN_AFTER = timedelta(minutes=1)
 STOP_WITHIN = 5.0
 """Seconds that handlers are given to end; what they did not finish is in the inbox."""
 
@@ -280,6 +283,16 @@ class TelegramChat:
             stopping.cancel()  # more than once: between two tries the library swallows it, and makes its last call
         with suppress(asyncio.CancelledError, TelegramError):
             stopping.result()
+
+    async def part_from(self, account_id: int) -> None:
+        """What Telegram holds of an account that is about to be deleted over HTTP goes. Raises `ChatUnreachable`."""
+        if self.state is ChatState.REFUSED:
+            log.warning("the bot's token is not valid any more: what account %s has in a vault chat stays there", account_id)
+            return
+        try:
+            await self._pages.forget.part_from(account_id)
+        except (NotReached, Lost) as silent:
+            raise ChatUnreachable(retry_after=TRY_AGAIN_AFTER) from silent
 
     # --- updates --------------------------------------------------------------------------------------------------------
 

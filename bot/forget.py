@@ -21,7 +21,7 @@ from service.chat import Card, Place, TelegramCopy
 from service.errors import CardGone, LastSuperuser
 from service.forgetting import Forgetting
 from service.model import LOCAL_ACCOUNT
-from service.pairing import Pairing, is_identitys_own
+from service.pairing import Pairing, is_own
 
 log = logging.getLogger("magpie.bot")
 KIND = "forget"
@@ -74,7 +74,7 @@ class ForgetPage:
         if account.id == LOCAL_ACCOUNT:
             return View(texts.forget_local)
         keep = button(texts.forget_no, Key(KIND, mine, "no"))
-        if is_identitys_own(account):
+        if is_own(visit.member.user, account) and not await self._pairing.can_be_left(visit.member.user, account):
             try:
                 await self._forgetting.check(account)
             except LastSuperuser as refused:
@@ -93,7 +93,7 @@ class ForgetPage:
         if not is_ours or query.message is None:
             raise CardGone
         match key.verb:
-            case "yes" if is_identitys_own(visit.member.account):
+            case "yes" if is_own(visit.member.user, visit.member.account):
                 await self._forget_account(visit)
                 said = visit.texts.forgotten
             case "all":
@@ -118,14 +118,18 @@ class ForgetPage:
 
     async def _forget_account(self, visit: Visit) -> None:
         await self._forgetting.check(visit.member.account)
-        await self._let_go(await self._cards.open_of(visit.member.account.id))
-        await self._vault.empty(await self._forgetting.in_vaults(visit.member.account.id))
+        await self.part_from(visit.member.account.id)
         await self._forgetting.forget(visit.member.account)
+
+    async def part_from(self, account_id: int) -> None:
+        """What Telegram holds of an account that is about to be deleted. Raises `NotReached`; may be called again."""
+        await self._let_go(await self._cards.open_of(account_id))
+        await self._vault.empty(await self._forgetting.in_vaults(account_id))
 
     async def _forget_identity(self, visit: Visit) -> None:
         """What is under way goes on: it is the account's. Handled again, there is nothing left to part with."""
         user, account = visit.member.user, visit.member.account
-        if is_identitys_own(account):
+        if not await self._pairing.can_be_left(user, account):
             return
         await self._let_go(await self._cards.open_of(account.id, user.id))
         await self._pairing.unpair(Actor(account_id=account.id), account.id, user.id)

@@ -17,10 +17,11 @@ from bot.texts import Texts
 from bot.turning import turn
 from bot.wording import escaped
 from service.audit import Actor
+from service.chat import TelegramUser
 from service.download_sessions import DownloadSessions
 from service.errors import CardGone, CodeInvalid, MagpieError
 from service.model import LOCAL_ACCOUNT, Account
-from service.pairing import CODE_LENGTH, Moves, Offer, Pairing, is_identitys_own, masked
+from service.pairing import CODE_LENGTH, Moves, Offer, Pairing, is_own, masked
 
 KIND = "pair"
 _CODE = re.compile(rf"[A-Z0-9]{{{CODE_LENGTH}}}", re.ASCII)
@@ -73,7 +74,7 @@ class PairingPage:
             return await self._pairing.join(visit.member.user, code)
         except CodeInvalid:
             account = visit.member.account
-            if account.id == LOCAL_ACCOUNT or is_identitys_own(account):
+            if account.id == LOCAL_ACCOUNT or is_own(visit.member.user, account):
                 raise
             return account
 
@@ -88,12 +89,12 @@ class PairingPage:
         await self._outbox.say(visit.place, visit.texts.claimed)
 
     async def _overview(self, visit: Visit) -> View:
-        texts, account = visit.texts, visit.member.account
-        lines = [_whose(account, texts)]
-        others = [user.first_name for user in await self._pairing.of_account(account.id) if user.id != visit.member.user.id]
+        texts, account, user = visit.texts, visit.member.account, visit.member.user
+        lines = [_whose(user, account, texts)]
+        others = [other.first_name for other in await self._pairing.of_account(account.id) if other.id != user.id]
         if others:
             lines.append(texts.link_paired_also.format(names=", ".join(escaped(name, 40) for name in others[:10])))
-        if is_identitys_own(account):
+        if is_own(user, account) and not await self._pairing.can_be_left(user, account):
             lines += ["", texts.link_how]
         named, claims = await unclaimed(self._sessions, visit.member, texts)
         if named:
@@ -118,10 +119,10 @@ def _session_in(text: str) -> UUID | None:
         return None
 
 
-def _whose(account: Account, texts: Texts) -> str:
+def _whose(user: TelegramUser, account: Account, texts: Texts) -> str:
     if account.id == LOCAL_ACCOUNT:
         return texts.link_local.format(name=escaped(account.username))
-    if is_identitys_own(account):
+    if is_own(user, account):
         return texts.link_own.format(name=escaped(account.username))
     return texts.link_paired.format(name=escaped(account.username), address=_address(account))
 
@@ -146,4 +147,8 @@ def _what_moves(moves: Moves, texts: Texts) -> list[str]:
     if moves.is_nothing:
         return [texts.link_moves_nothing]
     lines = [texts.link_moves.format(history=moves.history, files=moves.files)]
-    return [*lines, texts.link_moves_cookies.format(count=moves.cookies)] if moves.cookies else lines
+    if moves.cookies:
+        lines.append(texts.link_moves_cookies.format(count=moves.cookies))
+    if moves.keys:
+        lines.append(texts.link_ends_keys.format(count=moves.keys))
+    return lines

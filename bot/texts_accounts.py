@@ -26,6 +26,7 @@ class AccountTexts:
     link_number: str
     link_moves: str
     link_moves_cookies: str
+    link_ends_keys: str
     link_moves_nothing: str
     link_join: str
     link_no: str
@@ -107,6 +108,7 @@ ENGLISH_ACCOUNTS = AccountTexts(
     link_number="Compare this number with the one that your other screen shows: <b>{number}</b>",
     link_moves="What you had in this chat moves there: {history} entries of history, {files} files.",
     link_moves_cookies="Cookies of {count} sites move there, too.",
+    link_ends_keys="API keys that you made for this chat stop working: {count}.",
     link_moves_nothing="You have nothing here yet that would move there.",
     link_join="Join",
     link_no="No",

@@ -18,6 +18,7 @@ GERMAN_ACCOUNTS = AccountTexts(
     link_offer="<b>Mit diesem Konto verbinden?</b>\n<b>{name}</b>{address}",
     link_number="Vergleiche diese Zahl mit der auf deinem anderen Bildschirm: <b>{number}</b>",
     link_moves="Was du in diesem Chat hattest, zieht dorthin um: {history} Einträge im Verlauf, {files} Dateien.",
+    link_ends_keys="API-Schlüssel, die du für diesen Chat gemacht hast, gelten nicht mehr: {count}.",
     link_moves_cookies="Auch die Cookies von {count} Seiten ziehen um.",
     link_moves_nothing="Du hast hier noch nichts, was umziehen würde.",
     link_join="Verbinden",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 import logging
+import secrets
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
@@ -27,6 +28,7 @@ from service.model import Account
 from storage.database import SqlDatabase
 from storage.migrate import DatabaseUnusable, upgrade
 from storage.password_hashes import Argon2Hashes
+from storage.rates import MemoryRates
 
 OPERATOR = Actor(account_id=None, is_superuser=True)
 """Whoever may read the service's database."""
@@ -154,13 +156,13 @@ async def _act(config: Config, act: Callable[[_Place, T], Awaitable[None]], aske
 @asynccontextmanager
 async def _place(config: Config) -> AsyncIterator[_Place]:
     make_data_dir(config)
-    secrets = make_secrets(config)
-    set_up_logs(config.log_format, secrets=secrets.texts, level=logging.ERROR)
+    kept = make_secrets(config)
+    set_up_logs(config.log_format, secrets=kept.texts, level=logging.ERROR)
     await upgrade(config.database)
-    database, clock = SqlDatabase(config.database, vault=secrets.vault), SystemClock()
+    database, clock = SqlDatabase(config.database, vault=kept.vault), SystemClock()
     try:
         with closing(Argon2Hashes()) as hashes:
-            accounts = Accounts(setup_code="", database=database, hashes=hashes, clock=clock)
+            accounts = Accounts(database=database, hashes=hashes, rates=MemoryRates(), clock=clock, setup_code=secrets.token_urlsafe())
             yield _Place(accounts=accounts, sessions=DownloadSessions(database=database, clock=clock))
     finally:
         await database.close()

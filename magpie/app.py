@@ -37,6 +37,7 @@ from service.events import JobEventBus
 from service.exports import Exports
 from service.health import ServiceState, Stage
 from service.limits import Quotas
+from service.model import Account
 from service.signed_links import SignedLinks
 from storage.database import SqlDatabase
 from storage.engine_lock import EngineLock
@@ -181,7 +182,8 @@ class Service:
 
     def _add_people(self, api: Api) -> None:
         people, proxies = self.people, self._proxies()
-        UsersEndpoints(people.accounts, people.forgetting).register(api)
+        trust = local_trust(enabled=True, listen=self.config.hosts, public_urls=())
+        UsersEndpoints(people.accounts, forget=self._forget, machine=trust).register(api)
         LoginEndpoints(people.logins, lambda request: caller_address(request, proxies)).register(api)
         Pages(
             logins=people.logins,
@@ -201,6 +203,13 @@ class Service:
         DownloadSessionsEndpoints(people.sessions, people.accounts).register(api)
         SettingsEndpoints(people.settings, people.trail).register(api)
         ExportEndpoint(exports=Exports(self._database), accounts=people.accounts, media=self._media).register(api)
+
+    async def _forget(self, account: Account) -> None:
+        """As `/forget` in the chat does it."""
+        await self.people.forgetting.check(account)
+        if self.chat is not None:
+            await self.chat.part_from(account.id)
+        await self.people.forgetting.forget(account)
 
     # --- the chat -------------------------------------------------------------------------------------------------
 

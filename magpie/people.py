@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from magpie.config import Config
 from magpie.mail import SmtpMail, TerminalMail
 from service.accounts import Accounts
+from service.allowances import DAY
 from service.audit import AuditTrail
 from service.cookies import CookieJars
 from service.credentials import ApiKeys
@@ -75,6 +76,8 @@ class People:
         await self.keys.flush()
         async with self.database.write() as transaction:
             await transaction.one_time_codes.drop_expired(self.clock.now())
+            await transaction.ended_logins.drop_expired(self.clock.now())
+            await transaction.charges.drop_before(self.clock.now() - DAY)
 
     async def close(self) -> None:
         await self.logins.close()
@@ -103,7 +106,7 @@ def make_people(
         database=database,
         hashes=hashes,
         rates=rates,
-        accounts=Accounts(database=database, hashes=hashes, clock=clock, setup_code=setup_code),
+        accounts=Accounts(database=database, hashes=hashes, rates=rates, clock=clock, setup_code=setup_code),
         logins=Logins(database=database, hashes=hashes, tokens=JwtTokens(vault), rates=rates, mail=mail, clock=clock, ids=ids),
         keys=ApiKeys(database=database, clock=clock),
         pairing=Pairing(database=database, rates=rates, clock=clock),

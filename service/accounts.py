@@ -10,13 +10,14 @@ from service import passwords
 from service.allowances import Allowance, Role
 from service.audit import NOBODY, Act, Actor, AuditEntry
 from service.credentials import Purpose
-from service.errors import AccountNotFound, Forbidden, InvalidAccount, LastSuperuser, NameTaken, SetupCodeNeeded
+from service.errors import AccountNotFound, Forbidden, InvalidAccount, LastSuperuser, NameTaken, SetupCodeNeeded, TooManyTries
 from service.model import LOCAL_ACCOUNT, Account
 from service.passwords import PasswordHashes
 from service.ports import Clock, Database, Transaction
+from service.rates import Rate, Rates
 
 USERNAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?", re.ASCII)
-_TELEGRAM = re.compile(r"tg-\d+", re.ASCII | re.IGNORECASE)
+_TELEGRAM = re.compile(r"tg-\d+(?:-\d+)?", re.ASCII | re.IGNORECASE)
 RESERVED = frozenset({"local", "me", "anonymous", "magpie"})
 
 
@@ -29,6 +30,16 @@ class NewAccount:
     password: str
     is_active: bool = True
     is_superuser: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Newcomer:
+    """What speaks for somebody who wants to make the first account."""
+
+    setup_code: str | None = None
+    is_at_machine: bool = False
+    """Whether they came directly, as the service's own user of the machine on which alone it listens."""
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,23 +60,24 @@ class AccountChange:
 
 
 class Accounts:
-    """`setup_code` lets somebody make the first account whom local trust does not vouch for."""
+    """`setup_code` lets somebody make the first account who is not at this machine."""
 
-    def __init__(self, *, database: Database, hashes: PasswordHashes, clock: Clock, setup_code: str) -> None:
-        self._database, self._hashes, self._clock, self._setup_code = database, hashes, clock, setup_code
+    def __init__(self, *, database: Database, hashes: PasswordHashes, rates: Rates, clock: Clock, setup_code: str) -> None:
+        self._database, self._hashes, self._rates = database, hashes, rates
+        self._clock, self._setup_code = clock, setup_code
 
     async def needs_first_user(self) -> bool:
         """Whether nobody could log in yet."""
         async with self._database.read() as transaction:
             return not await transaction.accounts.has_password()
 
-    async def create(self, actor: Actor, new: NewAccount, setup_code: str | None = None) -> Account:
-        """Superusers make accounts; the first one anybody makes, and it becomes a superuser.
+    async def create(self, actor: Actor, new: NewAccount, first: Newcomer | None = None) -> Account:
+        """Superusers make accounts; the first one, which becomes a superuser, whoever is at this machine or has the set-up code.
 
-        Raises `Forbidden`, `SetupCodeNeeded`, `InvalidAccount`, `NameTaken`.
+        Raises `Forbidden`, `SetupCodeNeeded`, `TooManyTries`, `InvalidAccount`, `NameTaken`.
         """
         if not actor.is_superuser:
-            await self._may_be_first(actor, setup_code)
+            await self._may_be_first(actor, first or Newcomer())
         username = checked_username(new.username)
         password = passwords.check(new.password, username, new.email)
         password_hash = await self._hashes.hash(password)
@@ -86,10 +98,15 @@ class Accounts:
             await self._note(transaction, actor, Act.ACCOUNT_CREATED, account, "superuser" if account.is_superuser else None)
         return account
 
-    async def _may_be_first(self, actor: Actor, setup_code: str | None) -> None:
+    async def _may_be_first(self, actor: Actor, first: Newcomer) -> None:
         if actor != NOBODY or not await self.needs_first_user():
             raise Forbidden
-        given = (setup_code or "").encode("utf-8", "surrogatepass")
+        if first.is_at_machine:
+            return
+        wait = await self._rates.hit(Rate.CODE, first.address)
+        if wait is not None:
+            raise TooManyTries(retry_after=wait)
+        given = (first.setup_code or "").encode("utf-8", "surrogatepass")
         if not hmac.compare_digest(given, self._setup_code.encode()):
             raise SetupCodeNeeded
 

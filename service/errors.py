@@ -290,6 +290,12 @@ class EngineBusy(Conflict):
     code = "engine_busy"
 
 
+class ChatUnreachable(Unavailable):
+    """Telegram cannot be reached just now, so nothing was deleted; try again later."""
+
+    code = "telegram_unreachable"
+
+
 class Stopping(Unavailable):
     """Magpie is stopping; try again in a moment."""
 

@@ -17,6 +17,7 @@ from service.errors import CodeInvalid, TooManyTries, WrongPassword
 from service.model import Account
 from service.passwords import PasswordHashes
 from service.ports import Clock, Database, Ids, Transaction
+from service.rates import Rate, Rates
 
 TOKEN_LIFE = timedelta(hours=1)
 COOKIE_LIFE = timedelta(days=7)
@@ -53,28 +54,6 @@ class Tokens(Protocol):
     def read(self, token: str) -> Claims | None:
         """None for one that nobody here signed, or that cannot be read. The expiry is not looked at."""
         ...
-
-
-class Rate(StrEnum):
-    """What is counted so that it cannot be tried without end."""
-
-    LOGIN_NAME = "login_name"
-    LOGIN_ADDRESS = "login_address"
-    RESET_ADDRESS = "reset_address"
-    RESET_NAME = "reset_name"
-    CODE = "code"
-    REQUESTS = "requests"
-    ANONYMOUS_REQUESTS = "anonymous_requests"
-
-
-class Rates(Protocol):
-    """Counts tries within a moving stretch of time."""
-
-    async def hit(self, rate: Rate, who: str) -> timedelta | None:
-        """Count one; when it is one too many, how long to wait."""
-        ...
-
-    async def clear(self, rate: Rate, who: str) -> None: ...
 
 
 class Mail(Protocol):
@@ -127,7 +106,7 @@ class Logins:
             raise WrongPassword
         await self._rates.clear(Rate.LOGIN_NAME, name.casefold())
         if password_hash is not None and self._hashes.is_outdated(password_hash):
-            await self._rehash(account, password)
+            await self._rehash(account, password, password_hash)
         await self._note(Act.LOGGED_IN, account)
         return self.login_of(account, audience)
 
@@ -138,10 +117,12 @@ class Logins:
             password_hash = await transaction.accounts.password_hash_of(account.id)
         return await self._hashes.verify(password_hash, passwords.normalised(password))
 
-    async def _rehash(self, account: Account, password: str) -> None:
+    async def _rehash(self, account: Account, password: str, outdated: str) -> None:
+        """Unless the password was changed meanwhile."""
         stronger = await self._hashes.hash(passwords.normalised(password))
         async with self._database.write() as transaction:
-            await transaction.accounts.set_password_hash(account.id, stronger)
+            if await transaction.accounts.locked(account.id) and await transaction.accounts.password_hash_of(account.id) == outdated:
+                await transaction.accounts.set_password_hash(account.id, stronger)
 
     async def _count(self, rate: Rate, who: str) -> None:
         wait = await self._rates.hit(rate, who)
@@ -170,7 +151,8 @@ class Logins:
             return None
         async with self._database.read() as transaction:
             account = await transaction.accounts.get(claims.account_id)
-        if account is None or not account.is_active or account.token_epoch != claims.epoch:
+            is_ended = await transaction.ended_logins.has(claims.id)
+        if is_ended or account is None or not account.is_active or account.token_epoch != claims.epoch:
             return None
         return Login(account=account, token=token, claims=claims)
 
@@ -179,11 +161,10 @@ class Logins:
         claims = self._tokens.read(token)
         return claims is not None and claims.expires_at <= self._clock.now()
 
-    async def log_out_everywhere(self, account: Account) -> None:
+    async def log_out(self, login: Login) -> None:
+        """This token is void from now on; the account's others are not."""
         async with self._database.write() as transaction:
-            present = await transaction.accounts.locked(account.id)
-            if present is not None:
-                await transaction.accounts.save(replace(present, token_epoch=present.token_epoch + 1))
+            await transaction.ended_logins.add(login.claims.id, login.claims.expires_at)
 
     # --- a lost password --------------------------------------------------------------------------------------------
 
@@ -234,6 +215,16 @@ class Logins:
         code = secrets.token_urlsafe(32)
         await self._keep(Purpose.SIGN_IN, account, code, SIGN_IN_LIFE, Act.SIGN_IN_LINK)
         return code
+
+    async def account_of_code(self, code: str, address: str) -> Account:
+        """Whose sign-in link it is; it stays good. Raises `CodeInvalid`, `TooManyTries`."""
+        await self._count(Rate.CODE, address)
+        async with self._database.read() as transaction:
+            kept = await transaction.one_time_codes.get(digest_of(code), Purpose.SIGN_IN, self._clock.now())
+            account = await transaction.accounts.get(kept.account_id) if kept else None
+        if account is None or not account.is_active:
+            raise CodeInvalid
+        return account
 
     async def sign_in(self, code: str, address: str) -> Login:
         """Raises `CodeInvalid`, `TooManyTries`."""

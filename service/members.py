@@ -153,8 +153,11 @@ class Members:
             local = await transaction.accounts.get(LOCAL_ACCOUNT)
             assert local is not None, "it is made with the tables"
             return local
-        name = f"tg-{person.id}"
-        return await transaction.accounts.by_username(name) or await transaction.accounts.add(name, self._clock.now())
+        name, number = f"tg-{person.id}", 1
+        while await transaction.accounts.by_username(name):  # of an account that they have left
+            number += 1
+            name = f"tg-{person.id}-{number}"
+        return await transaction.accounts.add(name, self._clock.now(), made_for=person.id)
 
     async def _member(self, transaction: Transaction, user: TelegramUser) -> Member:
         account = await transaction.accounts.get(user.account_id)

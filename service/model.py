@@ -131,6 +131,8 @@ class Account:
     own_allowance: Allowance = UNLIMITED
     """What is set for this account alone; None there is as its role has it."""
     has_password: bool = False
+    made_for: int | None = None
+    """The Telegram identity for which it was made at first contact, until that one leaves."""
     token_epoch: int = 0
     """Raised by whatever ends all logins: a token of an earlier epoch is void."""
     created_at: datetime

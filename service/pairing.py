@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from service.audit import Act, Actor, AuditEntry
 from service.chat import TelegramUser
 from service.credentials import OneTimeCode, Purpose, digest_of
 from service.errors import AlreadyPaired, Blocked, CodeInvalid, LastSuperuser, NotPaired, TooManyTries
-from service.logins import Rate, Rates
 from service.model import LOCAL_ACCOUNT, Account
 from service.ports import Clock, Database, Transaction
+from service.rates import Rate, Rates
 
 CODE_LIFE = timedelta(minutes=10)
 _LETTERS = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"
@@ -37,10 +37,12 @@ class Moves:
     files: int
     sessions: int
     cookies: int
+    keys: int
+    """API keys, which do not move: they would get the other account's rights."""
 
     @property
     def is_nothing(self) -> bool:
-        return not (self.history or self.files or self.cookies)
+        return not (self.history or self.files or self.cookies or self.keys)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +103,7 @@ class Pairing:
                 raise CodeInvalid
             await self._lock(transaction, present.account_id, kept.account_id)
             account = await self._joinable(transaction, present, kept)
-            await transaction.merges.merge(present.account_id, account.id)
+            await transaction.merges.merge(present.account_id, account.id)  # its keys do not come along, nor its logins
             await transaction.accounts.remove(present.account_id)
             await transaction.audit.add(
                 AuditEntry(at=now, account_id=account.id, action=Act.PAIRED, subject_id=account.id, details=f"tg-{user.id}")
@@ -123,7 +125,7 @@ class Pairing:
             raise CodeInvalid
         if not account.is_active or not own.is_active:
             raise Blocked
-        if own.id in {account.id, LOCAL_ACCOUNT} or not is_identitys_own(own):
+        if own.id in {account.id, LOCAL_ACCOUNT} or not is_own(user, own) or await self._can_be_left(transaction, user, own):
             raise AlreadyPaired
         if own.is_superuser and not account.is_superuser and not await transaction.accounts.has_superuser(besides=[own.id], active=True):
             raise LastSuperuser
@@ -134,23 +136,37 @@ class Pairing:
             return await transaction.telegram_users.of_account(account_id)
 
     async def unpair(self, actor: Actor, account_id: int, telegram_id: int) -> TelegramUser:
-        """The identity has nothing of the account any more, and gets an account of its own when it comes again. Raises `NotPaired`."""
+        """The identity has nothing of the account any more, and gets an account of its own when it comes again.
+
+        Raises `NotPaired`, also for an account that nobody could get into afterwards.
+        """
         async with self._database.write() as transaction:
             user = await transaction.telegram_users.get(telegram_id)
-            account = await transaction.accounts.get(account_id)
-            if user is None or account is None or user.account_id != account_id or is_identitys_own(account):
+            account = await transaction.accounts.locked(account_id)  # two who leave at once: the second one sees that it is the last
+            if user is None or account is None or user.account_id != account_id or not await self._can_be_left(transaction, user, account):
                 raise NotPaired
             await transaction.merges.leave(user)
+            if is_own(user, account):
+                await transaction.accounts.save(replace(account, made_for=None))
             entry = AuditEntry(
                 at=self._clock.now(), account_id=actor.account_id, action=Act.UNPAIRED, subject_id=account_id, details=f"tg-{telegram_id}"
             )
             await transaction.audit.add(entry)
         return user
 
+    async def can_be_left(self, user: TelegramUser, account: Account) -> bool:
+        """Whether somebody could get into the account without this identity."""
+        async with self._database.read() as transaction:
+            return await self._can_be_left(transaction, user, account)
 
-def is_identitys_own(account: Account) -> bool:
-    """An account that was made at first contact, and that nobody can log in to by name."""
-    return account.username.startswith("tg-") and not account.has_password
+    async def _can_be_left(self, transaction: Transaction, user: TelegramUser, account: Account) -> bool:
+        others = await transaction.telegram_users.of_account(account.id)
+        return account.id == LOCAL_ACCOUNT or account.has_password or any(other.id != user.id for other in others)
+
+
+def is_own(user: TelegramUser, account: Account) -> bool:
+    """Whether the account was made for this identity, at first contact."""
+    return account.made_for == user.id
 
 
 def masked(email: str | None) -> str | None:

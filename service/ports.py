@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
-from service.account_ports import Accounts, ApiKeys, Audit, Charges, Merges, OneTimeCodes, SiteCookieJars
+from service.account_ports import Accounts, ApiKeys, Audit, Charges, EndedLogins, Merges, OneTimeCodes, SiteCookieJars
 from service.chat_ports import Cards, Deliveries, KeptValues, PreferencesOf, TelegramCopies, TelegramUsers, Updates
 from service.media_url import MediaUrl
 from service.model import DownloadSession, Fetch, HistoryEntry, Job, JobFile, MediaFile, MediaKey
@@ -196,6 +196,8 @@ class Transaction(Protocol):
     def api_keys(self) -> ApiKeys: ...
     @property
     def one_time_codes(self) -> OneTimeCodes: ...
+    @property
+    def ended_logins(self) -> EndedLogins: ...
     @property
     def site_cookies(self) -> SiteCookieJars: ...
     @property

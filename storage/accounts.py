@@ -56,6 +56,7 @@ class SqlAccounts:
         password_hash: str | None = None,
         is_active: bool = True,
         is_superuser: bool = False,
+        made_for: int | None = None,
     ) -> Account:
         """Raises `NameTaken` when the name or the address is."""
         added = await self._connection.execute(
@@ -69,6 +70,7 @@ class SqlAccounts:
                 is_active=is_active,
                 is_superuser=is_superuser,
                 role=Role.USER.value,
+                made_for=made_for,
                 token_epoch=0,
                 created_at=now,
             )
@@ -87,7 +89,11 @@ class SqlAccounts:
             keys.append(accounts.c.email_key == account.email.casefold())
         if await self._exists(others, sa.or_(*keys)):
             raise NameTaken
-        await self._connection.execute(sa.update(accounts).where(accounts.c.id == account.id).values(**_state(account)))
+        try:
+            async with self._connection.begin_nested():
+                await self._connection.execute(sa.update(accounts).where(accounts.c.id == account.id).values(**_state(account)))
+        except sa.exc.IntegrityError:  # somebody else took it in this moment (PostgreSQL)
+            raise NameTaken from None
 
     async def password_hash_of(self, account_id: int) -> str | None:
         found = await self._connection.execute(sa.select(accounts.c.password_hash).where(accounts.c.id == account_id))
@@ -131,6 +137,7 @@ def _state(account: Account) -> dict[str, Any]:
         "is_active": account.is_active,
         "is_superuser": account.is_superuser,
         "role": account.role.value,
+        "made_for": account.made_for,
         "allowance": own or None,
         "token_epoch": account.token_epoch,
     }
@@ -146,6 +153,7 @@ def _account(row: Any) -> Account:
         role=Role(row.role),
         own_allowance=Allowance(**row.allowance) if row.allowance else UNLIMITED,
         has_password=row.password_hash is not None,
+        made_for=row.made_for,
         token_epoch=row.token_epoch,
         created_at=row.created_at,
     )

@@ -43,9 +43,6 @@ class SqlApiKeys:
             moment = sa.case(dict(times), value=api_keys.c.id)
             await self._connection.execute(sa.update(api_keys).where(api_keys.c.id.in_(list(times))).values(last_used_at=moment))
 
-    async def move(self, from_account: int, to_account: int) -> None:
-        await self._connection.execute(sa.update(api_keys).where(api_keys.c.account_id == from_account).values(account_id=to_account))
-
 
 def _key(row: Any) -> ApiKey:
     return ApiKey(**{**row._mapping, "scope": Scope(row.scope)})  # noqa: SLF001 - SQLAlchemy's public name

@@ -21,6 +21,7 @@ from storage.cards import SqlCards
 from storage.charges import SqlCharges
 from storage.deliveries import SqlDeliveries, SqlTelegramCopies
 from storage.download_sessions import SqlDownloadSessions
+from storage.ended_logins import SqlEndedLogins
 from storage.fetches import SqlFetches
 from storage.history import SqlHistory
 from storage.idempotency import SqlIdempotencyKeys
@@ -85,6 +86,7 @@ class SqlTransaction:
         self.accounts = SqlAccounts(connection)
         self.api_keys = SqlApiKeys(connection)
         self.one_time_codes = SqlOneTimeCodes(connection)
+        self.ended_logins = SqlEndedLogins(connection)
         self.site_cookies = SqlSiteCookies(connection, vault)
         self.charges = SqlCharges(connection)
         self.audit = SqlAudit(connection)

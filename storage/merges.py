@@ -7,9 +7,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.chat import TelegramUser
 from service.pairing import Moves
-from storage.api_keys import SqlApiKeys
 from storage.charges import SqlCharges
 from storage.tables import (
+    api_keys,
     audit_entries,
     cards,
     download_sessions,
@@ -54,18 +54,22 @@ class SqlMerges:
             history=await self._count(sa.select(history_entries.c.id).where(history_entries.c.account_id == account_id)),
             files=await self._count(files),
             sessions=await self._count(sa.select(download_sessions.c.id).where(download_sessions.c.owner_id == account_id)),
+            keys=await self._count(sa.select(api_keys.c.id).where(api_keys.c.account_id == account_id)),
             cookies=await self._count(sa.select(site_cookies.c.site).where(site_cookies.c.account_id == account_id)),
         )
 
     async def merge(self, source: int, target: int) -> None:
-        """Everything of `source` becomes `target`'s; where both have one of a kind, `target`'s stays."""
+        """Everything of `source` becomes `target`'s; where both have one of a kind, `target`'s stays.
+
+        Its API keys go: whoever has one was given `source`'s rights, not `target`'s.
+        """
         await self._owned(source, target)
         await self._scopes(f"account:{source}", f"account:{target}")
-        await SqlApiKeys(self._connection).move(source, target)
         await SqlCharges(self._connection).move(source, target)
         await self._one_of_a_kind(site_cookies, site_cookies.c.site, source, target)
         if not await self._count(sa.select(preferences.c.account_id).where(preferences.c.account_id == target)):
             await self._execute(sa.update(preferences).where(preferences.c.account_id == source).values(account_id=target))
+        await self._execute(sa.delete(api_keys).where(api_keys.c.account_id == source))
         await self._execute(sa.delete(one_time_codes).where(one_time_codes.c.account_id == source))
 
     async def _owned(self, source: int, target: int) -> None:

@@ -75,9 +75,11 @@ accounts = Table(
     Column("is_superuser", sa.Boolean, nullable=False, default=False),
     Column("role", sa.String(12), nullable=False, server_default="user"),
     Column("allowance", sa.JSON(none_as_null=True)),  # what differs from the role's
+    Column("made_for", sa.BigInteger),  # a Telegram identity, at first contact
     Column("token_epoch", sa.Integer, nullable=False, server_default="0"),
     Column("created_at", UtcDateTime, nullable=False),
     Index("ix_accounts_email_key", "email_key", unique=True),
+    Index("ix_accounts_made_for", "made_for", unique=True),
     sqlite_autoincrement=True,  # else the id of a deleted account is given to the next one
 )
 
@@ -295,6 +297,14 @@ charges = Table(
     Index("ix_charges_payer_charged", "payer", "charged_at"),
 )
 """What counts against the limits of a day."""
+
+ended_logins = Table(
+    "ended_logins",
+    metadata,
+    Column("id", sa.String(64), primary_key=True),
+    Column("expires_at", UtcDateTime, nullable=False),
+)
+"""Tokens that were signed out with before their time was over."""
 
 audit_entries = Table(
     "audit_entries",

@@ -2,25 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, EmailStr, Field
+import email_validator
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, EmailStr, Field, StrictBool
 
-from service.accounts import AccountChange, Accounts, NewAccount
+from service.accounts import USERNAME, AccountChange, Accounts, NewAccount, Newcomer
 from service.allowances import Allowance, Role
-from service.errors import AccountNotFound, Forbidden, InvalidAccount, LastSuperuser, NameTaken, SetupCodeNeeded
-from service.forgetting import Forgetting
+from service.errors import (
+    AccountNotFound,
+    ChatUnreachable,
+    Forbidden,
+    InvalidAccount,
+    LastSuperuser,
+    NameTaken,
+    SetupCodeNeeded,
+    TooManyTries,
+)
 from service.model import LOCAL_ACCOUNT, Account
-from webapi.auth import Caller, CallerKind
+from service.passwords import MIN_LENGTH
+from webapi.auth import Caller, CallerKind, LocalTrust
 from webapi.contract import ACCOUNTS, ALLOWED, SUPERUSERS, Access, Api, Reply
-from webapi.parameters import Query
+from webapi.parameters import Integer, Query
 from webapi.problems import not_authenticated
 
 MAX_PASSWORD = 4000
-Password = Annotated[str, Field(max_length=MAX_PASSWORD, json_schema_extra={"format": "password"})]
-Email = Annotated[EmailStr, Field(max_length=320)]
-Username = Annotated[str, Field(min_length=1, max_length=64)]
+MAX_EMAIL = 254
+"""As RFC 5321 has it."""
+
+
+def _any_case(word: str) -> str:
+    return "".join(f"[{letter}{letter.upper()}]" for letter in word)
+
+
+_NO_MAIL_THERE = "|".join(map(_any_case, email_validator.SPECIAL_USE_DOMAIN_NAMES))
+
+# What the document says here beside its type is checked further in, where the message is one for people.
+Password = Annotated[str, Field(max_length=MAX_PASSWORD, json_schema_extra={"format": "password", "minLength": MIN_LENGTH})]
+Email = Annotated[EmailStr, Field(max_length=MAX_EMAIL, json_schema_extra={"pattern": rf"^(?!.*[@.](?:{_NO_MAIL_THERE})$)"})]
+Username = Annotated[str, Field(min_length=1, max_length=64, json_schema_extra={"pattern": f"^{USERNAME.pattern}$"})]
 BigId = Annotated[int, Field(ge=0, lt=2**63)]
 Skip = Annotated[int, Field(ge=0, lt=2**31)]
 Limit = Annotated[int, Field(ge=1, le=500)]
@@ -41,11 +64,11 @@ class QuotaView(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    jobs_a_day: int | None = Field(None, ge=0, lt=2**31)
-    at_once: int | None = Field(None, ge=1, lt=2**31)
-    bytes_a_day: int | None = Field(None, ge=0, lt=2**62)
-    stored_bytes: int | None = Field(None, ge=0, lt=2**62)
-    retention_days: int | None = Field(None, ge=1, lt=2**31)
+    jobs_a_day: Integer | None = Field(None, ge=0, lt=2**31)
+    at_once: Integer | None = Field(None, ge=1, lt=2**31)
+    bytes_a_day: Integer | None = Field(None, ge=0, lt=2**62)
+    stored_bytes: Integer | None = Field(None, ge=0, lt=2**62)
+    retention_days: Integer | None = Field(None, ge=1, lt=2**31)
 
 
 class ManagedUserView(UserView):
@@ -61,8 +84,8 @@ class NewUser(BaseModel):
     email: Email
     password: Password
     username: Username
-    is_active: bool = True
-    is_superuser: bool = False
+    is_active: StrictBool = True
+    is_superuser: StrictBool = False
     setup_code: Annotated[str, Field(max_length=200)] | None = None
 
 
@@ -72,8 +95,8 @@ class OwnChange(BaseModel):
     email: Email | None = None
     password: Password | None = None
     username: Username | None = None
-    is_active: bool | None = None
-    is_superuser: bool | None = None
+    is_active: StrictBool | None = None
+    is_superuser: StrictBool | None = None
 
 
 class UserChange(OwnChange):
@@ -86,35 +109,44 @@ class UserChange(OwnChange):
 class UsersEndpoints:
     """Accounts themselves."""
 
-    def __init__(self, accounts: Accounts, forgetting: Forgetting) -> None:
-        self._accounts, self._forgetting = accounts, forgetting
+    def __init__(self, accounts: Accounts, *, forget: Callable[[Account], Awaitable[None]], machine: LocalTrust | None = None) -> None:
+        """`forget` deletes an account; `machine` tells who sits at this machine, None where others reach the service directly."""
+        self._accounts, self._forget, self._machine = accounts, forget, machine
 
     def register(self, api: Api) -> None:
         users = "/api/v1/users"
         faults = [InvalidAccount, NameTaken]
         first = Access(anonymous=ALLOWED, local=ALLOWED, owner=403, other=403, superuser=ALLOWED)
-        api.route("POST", f"{users}/", access=first, tags=["Users"], faults=[*faults, Forbidden, SetupCodeNeeded])(self.create_user)
+        api.route("POST", f"{users}/", access=first, tags=["Users"], faults=[*faults, Forbidden, SetupCodeNeeded, TooManyTries])(
+            self.create_user
+        )
         api.route("GET", f"{users}/", access=SUPERUSERS, tags=["Users"], answers={200: list[ManagedUserView]})(self.list_users)
         api.route("GET", f"{users}/me", access=ACCOUNTS, tags=["Users"])(self.get_me)
         api.route("PUT", f"{users}/me", access=replace(ACCOUNTS, local=403), tags=["Users"], faults=[*faults, Forbidden])(self.change_me)
-        api.route("DELETE", f"{users}/me", access=replace(ACCOUNTS, local=403), tags=["Users"], faults=[LastSuperuser])(self.delete_me)
+        api.route("DELETE", f"{users}/me", access=replace(ACCOUNTS, local=403), tags=["Users"], faults=[LastSuperuser, ChatUnreachable])(
+            self.delete_me
+        )
         api.route("GET", f"{users}/{{user_id}}", access=SUPERUSERS, tags=["Users"], faults=[AccountNotFound])(self.get_user)
         api.route("PUT", f"{users}/{{user_id}}", access=SUPERUSERS, tags=["Users"], faults=[*faults, AccountNotFound, LastSuperuser])(
             self.change_user
         )
 
-    async def create_user(self, caller: Caller, new: NewUser) -> UserView:
+    async def create_user(self, request: web.Request, caller: Caller, new: NewUser) -> UserView:
         """Make an account.
 
-        Superusers do. While nobody has a password, anybody on this machine (or with the set-up code) makes the first
+        Superusers do. While nobody has a password, whoever is at this machine (or has the set-up code) makes the first
         account, which becomes a superuser.
         """
-        if caller.kind is CallerKind.ANONYMOUS and not await self._accounts.needs_first_user():
-            raise not_authenticated()
+        first = None
+        if caller.kind is CallerKind.ANONYMOUS:
+            if not await self._accounts.needs_first_user():
+                raise not_authenticated()
+            is_here = self._machine is not None and await self._machine.covers(request)
+            first = Newcomer(setup_code=new.setup_code, is_at_machine=is_here, address=caller.address)
         wanted = NewAccount(
             username=new.username, email=new.email, password=new.password, is_active=new.is_active, is_superuser=new.is_superuser
         )
-        return shown(await self._accounts.create(caller.actor, wanted, new.setup_code))
+        return shown(await self._accounts.create(caller.actor, wanted, first))
 
     async def list_users(self, skip: Annotated[Skip, Query()] = 0, limit: Annotated[Limit, Query()] = 100) -> Reply:
         """All accounts, by id."""
@@ -142,7 +174,7 @@ class UsersEndpoints:
         Jobs end; files that nobody else has, keys, cookies, history and everything else go. It cannot be undone.
         """
         own = await self._own(caller)
-        await self._forgetting.forget(own)
+        await self._forget(own)
         return shown(own)
 
     async def get_user(self, user_id: BigId) -> ManagedUserView:

@@ -77,6 +77,10 @@ class Identifies(Protocol):
         """Raises `Refused` (401) for a credential that is present but wrong."""
         ...
 
+    def address_of(self, request: web.Request) -> str:
+        """What limits count by."""
+        ...
+
 
 class Credentials(Protocol):
     """What a request shows, as callers; None for what it does not show. Raises `Refused` for what is wrong."""
@@ -93,9 +97,12 @@ class Authenticator:
         self._trust, self._credentials = trust, credentials
         self._proxies = tuple(trusted_proxies)
 
+    def address_of(self, request: web.Request) -> str:
+        return caller_address(request, self._proxies)
+
     async def identify(self, request: web.Request, *, is_public: bool = False) -> Caller:
         """Raises `Refused` (401). On public pages an expired cookie counts as none."""
-        address = caller_address(request, self._proxies)
+        address = self.address_of(request)
         if self._credentials is not None:
             caller = await self._credentials.known(request, is_public=is_public)
             if caller is not None:

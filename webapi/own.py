@@ -6,17 +6,18 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool
+from pydantic_core import PydanticCustomError
 
 from service.accounts import Accounts
 from service.chat import Preferences, TelegramUser
-from service.cookies import CookieJars, SiteCookies
+from service.cookies import CookieJars, SiteCookies, checked_site
 from service.credentials import ApiKey, ApiKeys, Scope
 from service.errors import ApiKeyNotFound, CookiesNotFound, InvalidAccount, InvalidCookies, InvalidSelection, LimitReached, NotPaired
 from service.model import LOCAL_ACCOUNT, Account
 from service.pairing import Pairing
 from service.ports import Database
-from service.selection import Selection
+from service.selection import FORMATS, QUALITIES, Selection
 from webapi.accounts import BigId
 from webapi.auth import Caller
 from webapi.contract import ACCOUNTS, OWNERS, Api
@@ -75,13 +76,31 @@ class PairingView(BaseModel):
 # --- preferences and cookies ------------------------------------------------------------------------------------------
 
 
+def _selections() -> str:
+    """Every selection there is, as a pattern; empty is as none. As in the chat, `1080p` is `1080`."""
+    qualities = {kind: "|".join(f"{one}p?" if one.isdigit() else one for one in QUALITIES[kind]) for kind in FORMATS}
+    kinds = (f"{kind}:(?:{'|'.join(FORMATS[kind])}):(?:{qualities[kind]})" for kind in FORMATS)
+    return f"^(?:{'|'.join(kinds)})?$"
+
+
+def _site(text: str) -> str:
+    try:
+        return checked_site(text)
+    except InvalidCookies as wrong:
+        raise PydanticCustomError("site", "{message}", {"message": wrong.message}) from None
+
+
+_LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+Site = Annotated[str, Field(json_schema_extra={"maxLength": 253, "pattern": rf"^(?:{_LABEL}\.)+{_LABEL}$"}), AfterValidator(_site)]
+
+
 class PreferencesView(BaseModel):
     """An account's defaults in the chat. `selection` is `type:format:quality`; null is the best mp4 that Telegram takes."""
 
     model_config = ConfigDict(extra="forbid")
 
-    selection: Annotated[str, Field(max_length=100)] | None = None
-    starts_by_itself: bool = True
+    selection: Annotated[str, Field(max_length=100, json_schema_extra={"pattern": _selections()})] | None = None
+    starts_by_itself: StrictBool = True
     language: Literal["en", "de"] | None = Field(None, description="null follows Telegram's")
 
 
@@ -133,7 +152,7 @@ class OwnEndpoints:
         api.route("PUT", f"{ME}/preferences", **about, faults=[InvalidSelection])(self.put_preferences)
         api.route("GET", f"{cookies}/", **about)(self.list_cookies)
         api.route("PUT", f"{cookies}/{{site}}", **about, faults=[InvalidCookies, LimitReached])(self.put_cookies)
-        api.route("DELETE", f"{cookies}/{{site}}", **about, faults=[CookiesNotFound, InvalidCookies])(self.remove_cookies)
+        api.route("DELETE", f"{cookies}/{{site}}", **about, faults=[CookiesNotFound])(self.remove_cookies)
 
     # --- keys -------------------------------------------------------------------------------------------------------
 
@@ -191,11 +210,11 @@ class OwnEndpoints:
         """The sites whose cookies are kept."""
         return [_cookies(one) for one in await self._jars.of_account(_id(caller))]
 
-    async def put_cookies(self, caller: Caller, site: str, given: GivenCookies) -> CookiesView:
+    async def put_cookies(self, caller: Caller, site: Site, given: GivenCookies) -> CookiesView:
         """Keep a site's cookies, encrypted. They are sent to that site only, by this account's downloads only."""
         return _cookies(await self._jars.put(caller.actor, _id(caller), site, given.cookies))
 
-    async def remove_cookies(self, caller: Caller, site: str) -> RemovedCookies:
+    async def remove_cookies(self, caller: Caller, site: Site) -> RemovedCookies:
         """Forget a site's cookies."""
         return RemovedCookies(site=await self._jars.remove(caller.actor, _id(caller), site))
 

@@ -58,7 +58,7 @@ class Pages:
         form("/app/reset", answers={**page, 400: Content("text/html"), 422: Content("text/html")}, faults=[TooManyTries])(
             self.reset_on_page
         )
-        route("GET", "/app/sign-in", answers=page)(self.sign_in_page)
+        route("GET", "/app/sign-in", answers={**page, 400: Content("text/html")}, faults=[TooManyTries])(self.sign_in_page)
         form("/app/sign-in", answers={**moved, 400: Content("text/html")}, faults=[TooManyTries])(self.sign_in_on_page)
         for path, kind, handler in (
             ("/app/style.css", "text/css", self.page_style),
@@ -83,8 +83,10 @@ class Pages:
 
     async def log_out_on_page(self, request: web.Request, caller: Caller, csrf_token: TypedSecret = "") -> web.StreamResponse:
         """Sign out of this browser."""
-        del caller, csrf_token  # whoever shows a cookie has shown the token of its forms as well
+        del csrf_token  # whoever shows a cookie has shown the token of its forms as well
         self._only_our_pages(request)
+        if caller.login is not None:
+            await self._logins.log_out(caller.login)
         return self._moved_to(LOGIN, forget=True)
 
     # --- by password ------------------------------------------------------------------------------------------------
@@ -138,9 +140,18 @@ class Pages:
 
     # --- by a one-time link -----------------------------------------------------------------------------------------
 
-    async def sign_in_page(self, code: ShownSecret = "") -> web.StreamResponse:
-        """Where a one-time link leads: a button. To look at the page, as link previews do, uses nothing up."""
-        return self._look.page("sign_in.html", code=code, problem=None)
+    async def sign_in_page(self, request: web.Request, code: ShownSecret = "") -> web.StreamResponse:
+        """Where a one-time link leads: whose account it opens, and a button.
+
+        To look at the page, as link previews do, uses nothing up.
+        """
+        if not code:
+            return self._look.page("sign_in.html", code="", problem=None)
+        try:
+            account = await self._logins.account_of_code(code.strip(), self._address_of(request))
+        except CodeInvalid:
+            return self._used_link()
+        return self._look.page("sign_in.html", code=code, name=account.username, problem=None)
 
     async def sign_in_on_page(self, request: web.Request, code: TypedSecret = "") -> web.StreamResponse:
         """Sign in with a one-time link."""
@@ -148,9 +159,13 @@ class Pages:
         try:
             login = await self._logins.sign_in(code.strip(), self._address_of(request))
         except CodeInvalid:
-            problem = "This link is not valid any more: it works once, and for ten minutes."
-            return self._look.page("sign_in.html", status=400, code="", problem=problem)
+            return self._used_link()
         return self._signed_in(login)
+
+    def _used_link(self) -> web.Response:
+        return self._look.page(
+            "sign_in.html", status=400, code="", problem="This link is not valid any more: it works once, and for ten minutes."
+        )
 
     # --- parts ------------------------------------------------------------------------------------------------------
 

@@ -18,11 +18,11 @@ from aiohttp.abc import AbstractAccessLogger
 from service.credentials import Scope
 from service.errors import TooManyTries
 from service.health import ServiceState
-from service.logins import Rate, Rates
+from service.rates import Rate, Rates
 from webapi.auth import Caller, CallerKind, Identifies
 from webapi.contract import ALLOWED, Access, Api, Endpoint
 from webapi.credentials import COOKIE, COOKIE_IS_OLD
-from webapi.problems import INTERNAL, PROBLEMS, ErrorShape, Problem, not_ready, problem_of, refused_by_access
+from webapi.problems import INTERNAL, PROBLEMS, ErrorShape, Problem, Refused, not_ready, problem_of, refused_by_access
 
 log = logging.getLogger("magpie.http")
 
@@ -58,7 +58,7 @@ class Served:
             raise not_ready(self._state.state)
         if not self._asks_who:
             return await endpoint.respond(request, _UNKNOWN_CALLER)
-        caller = await self._authenticator.identify(request, is_public=endpoint.access.anonymous == ALLOWED)
+        caller = await self._identified(request)
         await self._count(caller)
         verdict = self._verdicts[caller.kind]
         if verdict == ALLOWED and not _in_scope(caller.scope, request.method, endpoint.access):
@@ -68,6 +68,14 @@ class Served:
         if endpoint.access.signed and ("s" in request.query or "e" in request.query):
             return await endpoint.respond(request, replace(_UNKNOWN_CALLER, address=caller.address))  # whatever else it may be
         raise refused_by_access(verdict)
+
+    async def _identified(self, request: web.Request) -> Caller:
+        """A wrong credential counts as a request of nobody known. Raises `Refused`, `TooManyTries`."""
+        try:
+            return await self._authenticator.identify(request, is_public=self.endpoint.access.anonymous == ALLOWED)
+        except Refused:
+            await self._count(replace(_UNKNOWN_CALLER, address=self._authenticator.address_of(request)))
+            raise
 
     async def _count(self, caller: Caller) -> None:
         """So many requests a minute; this machine's own user may ask as often as it likes. Raises `TooManyTries`."""

@@ -8,7 +8,7 @@ from datetime import timedelta
 import jwt
 import pytest
 
-from service.accounts import AccountChange, NewAccount
+from service.accounts import AccountChange, NewAccount, Newcomer
 from service.allowances import BY_ROLE, UNLIMITED, Allowance, Role
 from service.audit import NOBODY, Act
 from service.credentials import Purpose, Scope, digest_of
@@ -45,12 +45,13 @@ def new(name: str, password: str = PASSWORD, email: str | None = None) -> NewAcc
 async def test_the_first_account_is_a_superuser_and_nobody_makes_a_second(town: Town) -> None:
     assert (await town.first()).is_superuser
     with pytest.raises(Forbidden):
-        await town.accounts.create(NOBODY, new("second"), "a code of the tests")
+        await town.accounts.create(NOBODY, new("second"), Newcomer(setup_code="a code of the tests"))
 
 
 async def test_of_two_who_want_to_be_first_one_is(town: Town) -> None:
     tries = await asyncio.gather(
-        *(town.accounts.create(NOBODY, new(name), "a code of the tests") for name in ("ann", "ben")), return_exceptions=True
+        *(town.accounts.create(NOBODY, new(name), Newcomer(setup_code="a code of the tests")) for name in ("ann", "ben")),
+        return_exceptions=True,
     )
     assert sorted(type(one).__name__ for one in tries) == ["Account", "Forbidden"]
 
@@ -404,3 +405,57 @@ async def test_what_matters_is_written_into_the_trail(town: Town) -> None:
     async with town.database.read() as transaction:
         (newest, *_), count = await transaction.audit.page()
     assert (newest.action, newest.account_id, newest.subject_id, count) == (Act.BLOCKED, first.id, ann.id, 3)
+
+
+# --- signing out, and what is counted -----------------------------------------------------------------------------------
+
+
+async def test_a_token_that_was_signed_out_with_is_void_and_the_others_are_not(town: Town) -> None:
+    account = await town.account("ann")
+    gone, kept = town.logins.login_of(account, Audience.WEB), town.logins.login_of(account, Audience.WEB)
+    await town.logins.log_out(gone)
+    assert await town.logins.of_token(gone.token, Audience.WEB) is None
+    assert await town.logins.of_token(kept.token, Audience.WEB) is not None
+
+
+async def test_a_stronger_hash_does_not_bring_an_old_password_back(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    account, hashes = await town.account("ann"), town.hashes
+    hash_now = hashes.hash
+
+    async def hash_slowly(text: str) -> str:
+        monkeypatch.setattr(hashes, "hash", hash_now)
+        await town.accounts.change(OPERATOR, account.id, AccountChange(password=OTHER_PASSWORD))
+        return await hash_now(text)
+
+    monkeypatch.setattr(hashes, "hash", hash_slowly)
+    monkeypatch.setattr(hashes, "is_outdated", lambda _: True)
+    await town.logins.log_in("ann", PASSWORD, somewhere())
+    with pytest.raises(WrongPassword):
+        await town.logins.log_in("ann", PASSWORD, somewhere())
+
+
+async def test_of_two_who_take_a_name_at_once_one_gets_it(town: Town) -> None:
+    people = [await town.account(name) for name in ("ann", "ben")]
+    changes = [town.accounts.change(OPERATOR, one.id, AccountChange(username="wanted")) for one in people]
+    ends = await asyncio.gather(*changes, return_exceptions=True)
+    assert sorted(type(end).__name__ for end in ends) == ["Account", "NameTaken"]
+
+
+async def test_whoever_is_at_the_machine_makes_the_first_account_without_a_code(town: Town) -> None:
+    assert (await town.accounts.create(NOBODY, new("ann"), Newcomer(is_at_machine=True))).is_superuser
+
+
+async def test_the_setup_code_cannot_be_tried_without_end(town: Town) -> None:
+    wrong = Newcomer(setup_code="a guess", address=somewhere())
+    for _ in range(20):
+        with pytest.raises(SetupCodeNeeded):
+            await town.accounts.create(NOBODY, new("ann"), wrong)
+    with pytest.raises(TooManyTries):
+        await town.accounts.create(NOBODY, new("ann"), wrong)
+
+
+async def test_a_sign_in_link_tells_whose_account_it_opens_and_stays_good(town: Town) -> None:
+    account = await town.account("ann")
+    code = await town.logins.sign_in_code(account)
+    assert (await town.logins.account_of_code(code, somewhere())).username == "ann"
+    assert (await town.logins.sign_in(code, somewhere())).account.id == account.id

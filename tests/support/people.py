@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from uuid import uuid4
 
-from service.accounts import Accounts, NewAccount
+from service.accounts import Accounts, NewAccount, Newcomer
 from service.audit import NOBODY, Actor
 from service.cookies import CookieJars
 from service.credentials import ApiKeys
@@ -45,7 +45,7 @@ class Town:
         self.vault = MultiFernetVault(["a secret key of the tests"])
         self.hashes, self.rates = Argon2Hashes(time_cost=1, memory_cost=8), MemoryRates()
         self.tokens = JwtTokens(self.vault)
-        self.accounts = Accounts(database=database, hashes=self.hashes, clock=clock, setup_code=setup_code)
+        self.accounts = Accounts(database=database, hashes=self.hashes, rates=self.rates, clock=clock, setup_code=setup_code)
         self.logins = Logins(
             database=database, hashes=self.hashes, tokens=self.tokens, rates=self.rates, mail=self.letters, clock=clock, ids=RealIds()
         )
@@ -62,7 +62,7 @@ class Town:
 
     async def first(self, setup_code: str | None = "a code of the tests") -> Account:
         new = NewAccount(username="first", email="first@example.com", password=PASSWORD)
-        return await self.accounts.create(NOBODY, new, setup_code)
+        return await self.accounts.create(NOBODY, new, Newcomer(setup_code=setup_code))
 
 
 def actor(account: Account) -> Actor:

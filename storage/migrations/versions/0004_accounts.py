@@ -19,7 +19,10 @@ def upgrade() -> None:
         accounts.add_column(sa.Column("role", sa.String(length=12), nullable=False, server_default="user"))
         accounts.add_column(sa.Column("allowance", sa.JSON(), nullable=True))
         accounts.add_column(sa.Column("token_epoch", sa.Integer(), nullable=False, server_default="0"))
+        accounts.add_column(sa.Column("made_for", sa.BigInteger(), nullable=True))
     op.create_index("ix_accounts_email_key", "accounts", ["email_key"], unique=True)
+    op.create_index("ix_accounts_made_for", "accounts", ["made_for"], unique=True)
+    op.execute("update accounts set made_for = (select min(id) from telegram_users where account_id = accounts.id) where id <> 0")
     with op.batch_alter_table("jobs") as jobs:
         jobs.add_column(sa.Column("payer", sa.String(length=80), nullable=True))
     op.execute("update jobs set payer = 'account:' || account_id where account_id is not null")
@@ -55,6 +58,12 @@ def _credentials() -> None:
         sa.PrimaryKeyConstraint("digest", name=op.f("pk_one_time_codes")),
     )
     op.create_index(op.f("ix_one_time_codes_account_id"), "one_time_codes", ["account_id"], unique=False)
+    op.create_table(
+        "ended_logins",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_ended_logins")),
+    )
     op.create_table(
         "site_cookies",
         sa.Column("account_id", BIG_ID, nullable=False, autoincrement=False),

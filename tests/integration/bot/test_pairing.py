@@ -178,12 +178,12 @@ async def test_whoever_is_paired_already_is_told_how_to_part(house: ChatHouse, s
     assert await house.until_sent(person.id, "paired with an account already; say /forget")
 
 
-async def test_a_blocked_account_is_not_joined(house: ChatHouse, someone: Someone) -> None:
+async def test_a_code_is_void_once_its_account_is_blocked(house: ChatHouse, someone: Someone) -> None:
     person = someone()
     account, code = await an_account(house, "blocked1")
     await house.town.accounts.change(OPERATOR, account.id, AccountChange(is_active=False))
     await person.says(f"/link {code.code}")
-    assert await house.until_sent(person.id, "This account is blocked.")
+    assert await house.until_sent(person.id, "This code is not valid")
 
 
 async def test_too_many_tries_are_told_when_to_come_back(house: ChatHouse, someone: Someone) -> None:

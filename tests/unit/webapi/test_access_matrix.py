@@ -25,6 +25,10 @@ class As:
         del request, is_public
         return Caller(kind=self._kind, account_id=None, address="127.0.0.1")
 
+    def address_of(self, request: web.Request) -> str:
+        del request
+        return "127.0.0.1"
+
 
 def test_every_kind_of_caller_has_a_verdict_of_its_own() -> None:
     fields = {field.name: field.default for field in dataclasses.fields(Access)}
