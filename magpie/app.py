@@ -132,8 +132,12 @@ class Service:
     # --- HTTP -----------------------------------------------------------------------------------------------------
 
     def _trust(self) -> LocalTrust | None:
+        return self._machine() if self.config.trust_local else None
+
+    def _machine(self) -> LocalTrust | None:
+        """Tells who sits at this machine; None where the world reaches the service."""
         config = self.config
-        return local_trust(enabled=config.trust_local, listen=config.hosts, public_urls=(config.public_url, config.webhook_url))
+        return local_trust(enabled=True, listen=config.hosts, public_urls=(config.public_url, config.webhook_url))
 
     def _authenticator(self) -> Authenticator:
         people = self.people
@@ -182,8 +186,7 @@ class Service:
 
     def _add_people(self, api: Api) -> None:
         people, proxies = self.people, self._proxies()
-        trust = local_trust(enabled=True, listen=self.config.hosts, public_urls=())
-        UsersEndpoints(people.accounts, forget=self._forget, machine=trust).register(api)
+        UsersEndpoints(people.accounts, forget=self._forget, machine=self._machine()).register(api)
         LoginEndpoints(people.logins, lambda request: caller_address(request, proxies)).register(api)
         Pages(
             logins=people.logins,

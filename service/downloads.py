@@ -286,8 +286,10 @@ class Downloads:
                     continue
                 ended = child.cancelled(self._clock.now())
                 await transaction.jobs.save(ended, if_seq=child.seq)
-                children.append(child)
+                children.append(ended)
                 started += [ended, *await endings.end(transaction, ended, [])]
+            for one in (cancelled, *children):
+                await self._quota.spent(transaction, one, one.fetched_bytes)
             started += await endings.end(transaction, cancelled, [])
         await self._stop_working_on([job, *children])
         for changed in (cancelled, *started):

@@ -32,8 +32,11 @@ async def locked(transaction: Transaction, job: Job) -> Job | None:
     """The job as it is now; nobody else ends it until the transaction does. Its payer is locked first, then its list, by
     everybody: else one who ends the list and one who ends its item would wait for each other.
     """
-    if job.payer is not None:
-        await transaction.charges.lock(job.payer)
+    payer = None
+    while (present := await transaction.jobs.get(job.id)) is not None and present.payer not in {None, payer}:
+        payer = present.payer  # another one than before when it was claimed, or its account joined another, meanwhile
+        assert payer is not None
+        await transaction.charges.lock(payer)
     if job.parent_id is not None:
         await transaction.jobs.locked(job.parent_id)
     return await transaction.jobs.locked(job.id)

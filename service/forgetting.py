@@ -103,10 +103,11 @@ class Forgetting:
         async with self._database.write() as transaction:
             media = {file.media.id for file in files if file.media.id is not None}
             await transaction.accounts.lock_rights()
+            sessions = await transaction.download_sessions.of_account(account_id)  # before they go with the account
             if await transaction.accounts.locked(account_id) is not None:
                 await _keep_a_superuser(transaction, account_id)  # another one may have gone since `check`
                 await self._remove(transaction, account_id)
-            await transaction.media_files.forget_addresses(f"account:{account_id}")
+            await transaction.media_files.forget_addresses([f"account:{account_id}", *(f"session:{one.id}" for one in sessions)])
             unused = await transaction.media_files.drop_unused(sorted(media))
         await self._leavings.delete_paths(set(unused) - kept)
         log.info("account forgotten", extra={"files": len(files)})

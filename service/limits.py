@@ -95,11 +95,12 @@ class Quotas:
         if allowance.bytes_a_day is not None and spent.bytes >= allowance.bytes_a_day:
             raise DailyBytesReached(retry_after=_until(await transaction.charges.nth_oldest(payer, since, 0), now))
         if allowance.stored_bytes is not None and await transaction.charges.stored(payer) >= allowance.stored_bytes:
-            raise StorageFull(retry_after=DAY)
+            raise StorageFull  # no time makes room, only deleting does
 
     async def spent(self, transaction: Transaction, job: Job, size: int) -> None:
         """The job fetched so many bytes."""
-        await transaction.charges.spent(job.id, size)
+        if size:
+            await transaction.charges.spent(job.id, size)
 
     async def refund(self, transaction: Transaction, job: Job) -> None:
         await transaction.charges.remove(job.id)
@@ -126,7 +127,7 @@ class Quotas:
         )
 
     async def opens_in(self, transaction: Transaction, account: Account) -> timedelta | None:
-        """How long until one more job is accepted; None when one would be now."""
+        """How long until one more job is accepted; None when one would be now, or when waiting does not help."""
         try:
             await self._check(transaction, f"account:{account.id}", account.allowance, self._clock.now())
         except (DailyJobsReached, DailyBytesReached, StorageFull) as reached:

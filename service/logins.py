@@ -218,11 +218,11 @@ class Logins:
 
     async def account_of_code(self, code: str, address: str) -> Account:
         """Whose sign-in link it is; it stays good. Raises `CodeInvalid`, `TooManyTries`."""
-        await self._count(Rate.CODE, address)
         async with self._database.read() as transaction:
             kept = await transaction.one_time_codes.get(digest_of(code), Purpose.SIGN_IN, self._clock.now())
             account = await transaction.accounts.get(kept.account_id) if kept else None
         if account is None or not account.is_active:
+            await self._count(Rate.CODE, address)  # only guesses: link previews look at right ones, too
             raise CodeInvalid
         return account
 

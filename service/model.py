@@ -289,6 +289,11 @@ class Job:
             seq=self.seq + 1,
         )
 
+    @property
+    def fetched_bytes(self) -> int:
+        """So far, by this job itself."""
+        return 0 if self.progress.phase is Phase.ITEMS else self.progress.downloaded or 0
+
     def completed(self, now: datetime, size: int) -> Job:
         done = self.progress if self.is_list else Progress(phase=self.progress.phase, downloaded=size, total=size)
         return replace(self, status=JobStatus.COMPLETED, ended_at=now, waits_for=None, progress=done, seq=self.seq + 1)

@@ -140,8 +140,8 @@ class MediaFiles(Protocol):
         ...
 
     async def relocate(self, media_file_id: int, location: str) -> None: ...
-    async def forget_addresses(self, scope: str) -> None:
-        """Where addresses of this scope led is not known any more."""
+    async def forget_addresses(self, scopes: Sequence[str]) -> None:
+        """Where addresses of these scopes led is not known any more."""
         ...
 
     async def drop_unused(self, media_file_ids: Sequence[int]) -> list[str]:

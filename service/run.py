@@ -363,6 +363,8 @@ class Run:
             await transaction.jobs.save(failed, if_seq=present.seq)
             if code in OUR_FAILURES:
                 await self._parts.quota.refund(transaction, failed)
+            else:
+                await self._parts.quota.spent(transaction, failed, failed.fetched_bytes)
             started = await endings.end(transaction, failed, [])
         self._ended(failed, started)
 

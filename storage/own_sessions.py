@@ -41,6 +41,7 @@ class SqlOwnSessions:
         async with self._database.writer.begin() as connection:
             # What was asked for in this moment is still to come.
             await connection.execute(sa.delete(jobs).where(jobs.c.download_session_id == session_id, jobs.c.status.in_(ENDED)))
+            await SqlMediaFiles(connection).forget_addresses([f"session:{session_id}"])
             empty = download_sessions.c.id == session_id, ~_is_in_use(), ~_has_jobs()
             await connection.execute(sa.delete(download_sessions).where(*empty))
             return await SqlMediaFiles(connection).drop_unused(media_file_ids)

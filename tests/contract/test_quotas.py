@@ -126,6 +126,23 @@ async def test_bytes_of_a_day_are_counted(quarter: Quarter) -> None:
         await quarter.had("c", ann)
 
 
+@pytest.mark.parametrize("end", ["cancelled", "failed"])
+async def test_bytes_of_a_download_that_did_not_end_well_are_counted(quarter: Quarter, end: str) -> None:
+    ann = await quarter.ann(bytes_a_day=50)
+    house = quarter.house
+    house.web.gate = asyncio.Event()
+    job, _ = await house.downloads.submit(quarter.order("a", ann))
+    await house.reached(job, lambda job: job.progress.downloaded == 50)
+    if end == "cancelled":
+        await house.downloads.cancel(job.id)
+    else:
+        house.web.breaks = [VideoPrivate()]
+        house.web.gate.set()
+        assert (await house.ended(job)).status is JobStatus.FAILED
+    with pytest.raises(DailyBytesReached):
+        await quarter.had("b", ann)
+
+
 async def test_stored_bytes_are_counted_once_a_file(quarter: Quarter) -> None:
     ann = await quarter.ann(stored_bytes=150)
     for path in ("a", "a", "b"):

@@ -148,6 +148,20 @@ def test_many_wrong_passwords_are_slowed_down_and_said_when_to_come_back(start: 
 # --- the first user, from afar ----------------------------------------------------------------------------------------
 
 
+def test_whoever_is_at_the_machine_makes_the_first_user_even_where_nobody_is_trusted(start: StartService) -> None:
+    service = start(trust_local="false")
+    body = {"email": "user@example.com", "password": PASSWORD, "username": "newuser"}
+    assert requests.post(f"{service.url}/api/v1/users/", json=body, timeout=HANG).json()["is_superuser"] is True
+    assert requests.post(f"{service.url}/api/v1/users/", json=body, timeout=HANG).status_code == 401
+
+
+def test_whoever_comes_through_a_proxy_needs_the_setup_code_for_the_first_user(start: StartService) -> None:
+    service = start(trust_local="false")
+    body = {"email": "user@example.com", "password": PASSWORD, "username": "newuser"}
+    through = {"X-Forwarded-For": "192.0.2.1"}
+    assert requests.post(f"{service.url}/api/v1/users/", json=body, headers=through, timeout=HANG).status_code == 403
+
+
 def test_from_afar_the_first_user_needs_the_setup_code(start: StartService) -> None:
     service = start(public_url="https://magpie.example.org", setup_code="a code of the operator")
     body = {"email": "user@example.com", "password": PASSWORD, "username": "newuser"}

@@ -151,7 +151,7 @@ async def test_a_person_who_mistyped_tries_again(service: Running) -> None:
         await page.get_by_text("You are signed in as ada").wait_for()
 
 
-@pytest.mark.parametrize("path", ["/app/", "/app/login", "/app/reset", "/app/reset?token=x", "/app/sign-in?code=x"])
+@pytest.mark.parametrize("path", ["/app/", "/app/login", "/app/reset", "/app/reset?token=x", "/app/sign-in"])
 async def test_on_a_phone_nothing_sticks_out(service: Running, path: str, tmp_path: Path) -> None:
     async with a_page(NARROW) as (page, complaints):
         await page.goto(service.url + path)

@@ -15,7 +15,7 @@ from service.errors import Forbidden, JobNotFound
 from service.forgetting import Forgetting
 from service.media_url import MediaUrl
 from service.members import Admission, Members, Person
-from service.model import LOCAL_ACCOUNT, Job, JobStatus, Origin
+from service.model import LOCAL_ACCOUNT, Job, Origin, Phase
 from service.selection import Selection
 from storage.migrate import upgrade
 from tests.support.house import House, RealIds, living
@@ -95,7 +95,7 @@ async def test_what_is_handed_on_is_still_found_in_the_store(room: Room) -> None
 async def test_jobs_of_the_forgotten_are_ended_and_others_go_on(room: Room) -> None:
     room.house.web.gate = asyncio.Event()
     mine, theirs = await room.asks(room.ann, "1"), await room.asks(room.ben, "2")
-    await room.house.reached(mine, lambda job: job.status is JobStatus.PROCESSING)
+    await room.house.reached(mine, lambda job: job.progress.phase is Phase.DOWNLOADING)
     await room.forgetting.forget(room.ann.account)
     room.house.web.gate.set()
     await room.house.completed(theirs)

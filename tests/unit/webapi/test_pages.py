@@ -26,7 +26,7 @@ from webapi.credentials import COOKIE, RequestCredentials
 from webapi.pages import Pages
 from webapi.server import LOOPBACK
 
-PAGES = ["/app/", "/app/login", "/app/reset", "/app/reset?token=x", "/app/sign-in", "/app/sign-in?code=x"]
+PAGES = ["/app/", "/app/login", "/app/reset", "/app/reset?token=x", "/app/sign-in"]
 FORMS = ["/app/login", "/app/logout", "/app/reset", "/app/sign-in"]
 OWN_PAGE = {"Sec-Fetch-Site": "same-origin"}
 
@@ -417,6 +417,24 @@ async def test_looking_at_a_one_time_link_uses_nothing_up(browser: Browser, ada:
     got = await browser.send("/app/sign-in", code=looked[-1].hidden("code"))
     assert (got.status, got.headers["Location"]) == (303, "/app/")
     assert "<strong>ada</strong>" in (await browser.get("/app/")).text
+
+
+async def test_a_one_time_link_says_whose_account_it_opens(browser: Browser, ada: Account, town: Town) -> None:
+    code = await town.logins.sign_in_code(ada)
+    assert "<strong>ada</strong>" in (await browser.get(f"/app/sign-in?code={code}")).text
+
+
+async def test_a_wrong_one_time_link_is_refused_before_its_button(browser: Browser) -> None:
+    got = await browser.get("/app/sign-in?code=wrong")
+    assert (got.status, "not valid any more" in got.text, "<button" in got.text) == (400, True, False)
+
+
+async def test_a_sign_in_ends_with_the_sign_out(browser: Browser, ada: Account, town: Town) -> None:
+    await browser.send("/app/sign-in", code=await town.logins.sign_in_code(ada))
+    cookie, csrf_token = browser.cookie, (await browser.get("/app/")).hidden("csrf_token")
+    await browser.send("/app/logout", csrf_token=csrf_token)
+    browser.cookie = cookie
+    assert "ada" not in (await browser.get("/app/")).text
 
 
 async def test_a_one_time_link_works_once(browser: Browser, ada: Account, town: Town) -> None:
