@@ -14,7 +14,16 @@ from service import endings, lists
 from service.context import current_job
 from service.cookies import cookies_for
 from service.descriptions import ListItem
-from service.errors import Conflict, IdempotencyConflict, InvalidInput, JobNotFound, JobNotLive, JobNotRetryable
+from service.errors import (
+    Conflict,
+    DownloadSessionNotFound,
+    IdempotencyConflict,
+    InvalidInput,
+    JobNotFound,
+    JobNotLive,
+    JobNotRetryable,
+    SessionJobsReached,
+)
 from service.fetching import Fetcher
 from service.limits import LOCAL_PAYER, payer_of
 from service.media_url import MediaUrl
@@ -25,6 +34,8 @@ from service.selection import Selection
 
 log = logging.getLogger("magpie.downloads")
 IDEMPOTENCY_LIFE = timedelta(hours=24)
+MOST_JOBS = 10
+"""In a download session that nobody owns."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +53,10 @@ class Order:
     is_local: bool = False
     """Asked for by local trust, which has no limits; it owns nothing that is made so."""
     download_session_id: UUID | None = None
+    session_is_unowned: bool = False
+    """Whether nobody owned the session that it names."""
+    max_items: int | None = None
+    """How many items of a list are taken; None where a list is refused."""
     requested_username: str | None = None
     refresh: bool = False
 
@@ -57,6 +72,15 @@ class Promise:
 
 Also = Callable[[Transaction, Job], Awaitable[None]]
 """What a caller writes in the transaction that accepts a job; what it raises undoes the acceptance."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Prepared:
+    """What is about to be accepted. `stored` are the ids of jobs whose media is in the store."""
+
+    orders: tuple[Order, ...]
+    jobs: tuple[Job, ...]
+    stored: frozenset[UUID]
 
 
 class _KeyTaken(Exception):
@@ -100,37 +124,119 @@ class Downloads:
     async def submit(self, order: Order, promise: Promise | None = None, also: Also | None = None) -> tuple[Job, bool]:
         """The job, and whether it is new.
 
-        Media that is in the store already comes back as a completed job at once. Raises `AddressNotAllowed`,
-        `LimitReached`, `IdempotencyConflict`.
+        Media that is in the store already comes back as a completed job at once. Raises `AddressNotAllowed`, `LimitReached`,
+        `DownloadSessionNotFound`, `IdempotencyConflict`.
         """
+        (accepted,) = await self.submit_all([order], promise, also)
+        return accepted
+
+    async def submit_all(self, orders: Sequence[Order], promise: Promise | None = None, also: Also | None = None) -> list[tuple[Job, bool]]:
+        """All are accepted, in one transaction, or none. Raises what `submit` raises."""
         if promise and (known := await self._promised(promise)):
-            return known, False
-        job, folder = self._job(order, is_private=await self._has_cookies(order, order.url))
-        async with self._database.read() as transaction:
-            is_stored = bool(await Run(self._parts, job).stored_without_asking(transaction))
-        if not is_stored:
-            await self._fetcher.check_address(order.url)
+            return [(job, False) for job in known]
+        prepared = await self._prepared(orders)
         try:
             async with self._database.write() as transaction:
-                twin = await self._accept(transaction, order, job, folder, promise)
+                accepted = await self._accept(transaction, prepared)
+                if promise:
+                    await self._keep(transaction, promise, [job for job, _ in accepted])
                 if also:
-                    await also(transaction, twin or job)
-                stored = [] if twin else await Run(self._parts, job).stored_without_asking(transaction)
-                if not twin and not stored:
-                    await self._quota.admit(transaction, job)
-                    await transaction.queue.enqueue(job)
+                    await also(transaction, accepted[0][0])
         except _KeyTaken:
             assert promise is not None
-            known = await self._promised(promise)
-            assert known is not None
-            return known, False
-        if twin:
-            return twin, False
+            return [(job, False) for job in await self._promised(promise)]
+        return [(await self._told(job, is_stored=job.id in prepared.stored), True) if new else (job, False) for job, new in accepted]
+
+    async def _prepared(self, orders: Sequence[Order]) -> _Prepared:
+        """The jobs as they will be written, which of them are in the store, and a look at where the others lead."""
+        jobs: list[Job] = []
+        stored: set[UUID] = set()
+        async with self._database.read() as transaction:
+            for order in orders:
+                job = self._job(order, is_private=await cookies_for(transaction, order.account_id, order.url) is not None)
+                jobs.append(job)
+                if await Run(self._parts, job).stored_without_asking(transaction):
+                    stored.add(job.id)
+        hosts = {job.url.origin: job.url for job in jobs if job.id not in stored}
+        for url in hosts.values():
+            await self._fetcher.check_address(url)
+        return _Prepared(orders=tuple(orders), jobs=tuple(jobs), stored=frozenset(stored))
+
+    async def _accept(self, transaction: Transaction, prepared: _Prepared) -> list[tuple[Job, bool]]:
+        """Write the rows; in place of a job that is under way already, that one."""
+        for order, job in zip(prepared.orders, prepared.jobs, strict=True):
+            await self._open_or_check(transaction, order, job)
+        added = await transaction.jobs.add_all(prepared.jobs)
+        new = [job for job in prepared.jobs if job.id in added]
+        await self._check_room(transaction, prepared.orders[0], len(new))
+        queued = [job for job in new if job.id not in prepared.stored]
+        await self._quota.admit(transaction, queued)
+        await transaction.queue.enqueue_all(queued)
+        return [(job, True) if job.id in added else (await self._twin(transaction, job), False) for job in prepared.jobs]
+
+    async def _twin(self, transaction: Transaction, job: Job) -> Job:
+        twin = await transaction.jobs.live_twin(job)
+        if twin is None:  # it has ended in this moment
+            raise Conflict("The same download has just ended; try again.")
+        return twin
+
+    async def _open_or_check(self, transaction: Transaction, order: Order, job: Job) -> None:
+        """A session of its own for a job that names none; one that is named must be open, and as it was when the order was made."""
+        if order.download_session_id is None:
+            await transaction.download_sessions.add(self._session_for(order, job))
+        elif order.session_is_unowned:
+            session = await transaction.download_sessions.by_id_or_folder(order.download_session_id)
+            if session is None or session.closed_at is not None or session.owner_id is not None:
+                raise DownloadSessionNotFound
+
+    async def _check_room(self, transaction: Transaction, order: Order, new: int) -> None:
+        """Only a session that nobody owns has a limit."""
+        if not order.session_is_unowned or not new:
+            return
+        assert order.download_session_id is not None
+        if await transaction.jobs.count_in(order.download_session_id) > MOST_JOBS:
+            raise SessionJobsReached
+
+    def _session_for(self, order: Order, job: Job) -> DownloadSession:
+        return DownloadSession(
+            id=job.download_session_id,
+            folder=job.download_session_id,
+            owner_id=order.account_id,
+            created_by=order.origin,
+            requested_username=order.requested_username,
+            closes_with_job=True,
+            address=None if order.is_local or order.payer_id is not None or order.account_id is not None else order.address,
+            created_at=job.created_at,
+            last_activity=job.created_at,
+        )
+
+    async def _keep(self, transaction: Transaction, promise: Promise, jobs: Sequence[Job]) -> None:
+        entry = IdempotencyKey(
+            caller=promise.caller,
+            key=promise.key,
+            body_hash=promise.body_hash,
+            job_id=jobs[0].id,
+            more_job_ids=tuple(job.id for job in jobs[1:]),
+            created_at=jobs[0].created_at,
+        )
+        if not await transaction.idempotency_keys.put(entry, since=self._clock.now() - IDEMPOTENCY_LIFE):
+            raise _KeyTaken
+
+    async def _promised(self, promise: Promise) -> list[Job]:
+        """Nothing for a key that was not used yet. Raises `IdempotencyConflict`."""
+        async with self._database.read() as transaction:
+            entry = await transaction.idempotency_keys.get(promise.caller, promise.key, self._clock.now() - IDEMPOTENCY_LIFE)
+            if entry is None:
+                return []
+            if entry.body_hash != promise.body_hash:
+                raise IdempotencyConflict
+            found = [await transaction.jobs.get(job_id) for job_id in (entry.job_id, *entry.more_job_ids)]
+        return [job for job in found if job is not None]
+
+    async def _told(self, job: Job, *, is_stored: bool) -> Job:
         self._events.publish(job)
         log.info("job accepted", extra={"job_id": str(job.id), "url": job.url.shown, "selection": job.selection.key})
-        if stored:
-            job = await self._hand_back(job)
-        return job, True
+        return await self._hand_back(job) if is_stored else job
 
     async def submit_list(self, order: Order, title: str, items: Sequence[ListItem], also: Also | None = None) -> Job:
         """A parent job with a child for each item; an address that occurs twice is one item. All are accepted or none.
@@ -140,10 +246,13 @@ class Downloads:
         once = list({item.url: item for item in items}.values())
         if not once:
             raise InvalidInput("There is nothing in this list.")
-        job, folder = self._job(order, is_private=await self._has_cookies(order, once[0].url))
+        async with self._database.read() as transaction:
+            job = self._job(order, is_private=await cookies_for(transaction, order.account_id, once[0].url) is not None)
         parent = lists.parent_of(job, title, once)
         async with self._database.write() as transaction:
-            if twin := await self._accept(transaction, order, parent, folder, None):
+            await self._open_or_check(transaction, order, parent)
+            if not await transaction.jobs.add(parent):
+                twin = await self._twin(transaction, parent)
                 if also:
                     await also(transaction, twin)
                 return twin
@@ -155,13 +264,9 @@ class Downloads:
             self._events.publish(changed)
         return parent
 
-    async def _has_cookies(self, order: Order, url: MediaUrl) -> bool:
-        async with self._database.read() as transaction:
-            return await cookies_for(transaction, order.account_id, url) is not None
-
-    def _job(self, order: Order, *, is_private: bool) -> tuple[Job, UUID]:
+    def _job(self, order: Order, *, is_private: bool) -> Job:
         session_id = order.download_session_id or self._ids.new()
-        job = Job(
+        return Job(
             id=self._ids.new(),
             download_session_id=session_id,
             account_id=order.account_id,
@@ -171,43 +276,9 @@ class Downloads:
             selection=order.selection,
             scope=lists.scope_of(order.account_id, session_id, is_secret=order.url.is_secret or is_private),
             refresh=order.refresh,
+            max_items=order.max_items,
             created_at=self._clock.now(),
         )
-        return job, session_id
-
-    async def _accept(self, transaction: Transaction, order: Order, job: Job, folder: UUID, promise: Promise | None) -> Job | None:
-        """Write the rows; returns the live job that asks for the same already, when there is one."""
-        if order.download_session_id is None:
-            await transaction.download_sessions.add(
-                DownloadSession(
-                    id=job.download_session_id,
-                    folder=folder,
-                    owner_id=order.account_id,
-                    created_by=order.origin,
-                    requested_username=order.requested_username,
-                    closes_with_job=True,
-                    created_at=job.created_at,
-                    last_activity=job.created_at,
-                )
-            )
-        if not await transaction.jobs.add(job):
-            return await transaction.jobs.live_twin(job)
-        if promise:
-            entry = IdempotencyKey(
-                caller=promise.caller, key=promise.key, body_hash=promise.body_hash, job_id=job.id, created_at=job.created_at
-            )
-            if not await transaction.idempotency_keys.put(entry, since=job.created_at - IDEMPOTENCY_LIFE):
-                raise _KeyTaken
-        return None
-
-    async def _promised(self, promise: Promise) -> Job | None:
-        async with self._database.read() as transaction:
-            entry = await transaction.idempotency_keys.get(promise.caller, promise.key, self._clock.now() - IDEMPOTENCY_LIFE)
-            if entry is None:
-                return None
-            if entry.body_hash != promise.body_hash:
-                raise IdempotencyConflict
-            return await transaction.jobs.get(entry.job_id)
 
     async def _hand_back(self, job: Job) -> Job:
         """Complete the job from the store; should the bytes have vanished meanwhile, it goes through the queue after all."""
@@ -328,7 +399,7 @@ class Downloads:
             raise JobNotRetryable
         if await transaction.jobs.live_twin(job):
             raise Conflict("The same download is under way already.")
-        await self._quota.admit(transaction, job)
+        await self._quota.admit(transaction, [job])
         asked = job.asked_again(self._clock.now())
         again = await endings.requeue(transaction, asked)
         if again is asked:  # somebody else was faster

@@ -248,6 +248,24 @@ class JobNotFound(NotFound):
     code = "job_not_found"
 
 
+class TooManySessions(LimitReached):
+    """You have opened as many sessions as you may; close one, or use one that you have."""
+
+    code = "too_many_sessions"
+
+
+class SessionJobsReached(LimitReached):
+    """This session has as many jobs as it may; open another one."""
+
+    code = "session_jobs_reached"
+
+
+class SessionsFull(Unavailable):
+    """As many sessions are open as there may be; try again later."""
+
+    code = "sessions_full"
+
+
 class MediaNotFound(NotFound):
     """File not found"""
 

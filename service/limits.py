@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -54,7 +55,7 @@ class Usage:
 class NoQuota:
     """Admits everything: for a process that runs one job for whoever started it."""
 
-    async def admit(self, transaction: Transaction, job: Job) -> None:
+    async def admit(self, transaction: Transaction, jobs: Sequence[Job]) -> None:
         """Raises nothing."""
 
     async def spent(self, transaction: Transaction, job: Job, size: int) -> None:
@@ -74,23 +75,24 @@ class Quotas:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
 
-    async def admit(self, transaction: Transaction, job: Job) -> None:
-        """Count the job. Raises `DailyJobsReached`, `DailyBytesReached`, `StorageFull` with when to come back."""
-        if job.payer is None:
+    async def admit(self, transaction: Transaction, jobs: Sequence[Job]) -> None:
+        """Count the jobs, which are one payer's. Raises `DailyJobsReached`, `DailyBytesReached`, `StorageFull` with when to come back."""
+        payer = jobs[0].payer if jobs else None
+        if payer is None or payer == LOCAL_PAYER:
             return
-        allowance = await self._allowance_of(transaction, job)
+        allowance = await self._allowance_of(transaction, jobs[0])
         now = self._clock.now()
         if allowance != UNLIMITED:
-            await transaction.charges.lock(job.payer)
-            await self._check(transaction, job.payer, allowance, now)
-        await transaction.charges.add(Charge(job_id=job.id, payer=job.payer, account_id=job.account_id, charged_at=now))
+            await transaction.charges.lock(payer)
+            await self._check(transaction, payer, allowance, now, len(jobs))
+        await transaction.charges.add([Charge(job_id=job.id, payer=payer, account_id=job.account_id, charged_at=now) for job in jobs])
 
-    async def _check(self, transaction: Transaction, payer: str, allowance: Allowance, now: datetime) -> None:
+    async def _check(self, transaction: Transaction, payer: str, allowance: Allowance, now: datetime, more: int = 1) -> None:
         since = now - DAY
         spent = await transaction.charges.since(payer, since)
-        if allowance.jobs_a_day is not None and spent.jobs >= allowance.jobs_a_day:
-            # The one whose end brings the count below the limit.
-            oldest = await transaction.charges.nth_oldest(payer, since, spent.jobs - allowance.jobs_a_day)
+        if allowance.jobs_a_day is not None and spent.jobs + more > allowance.jobs_a_day:
+            # The one whose end brings the count below the limit; for more than a day's worth there is none.
+            oldest = await transaction.charges.nth_oldest(payer, since, spent.jobs + more - allowance.jobs_a_day - 1)
             raise DailyJobsReached(retry_after=_until(oldest, now))
         if allowance.bytes_a_day is not None and spent.bytes >= allowance.bytes_a_day:
             raise DailyBytesReached(retry_after=_until(await transaction.charges.nth_oldest(payer, since, 0), now))

@@ -22,9 +22,8 @@ def parent_of(job: Job, title: str, items: Sequence[ListItem]) -> Job:
 
 async def add_children(transaction: Transaction, quota: Quota, ids: Ids, parent: Job, items: Sequence[ListItem]) -> list[Job]:
     """A queued job for each item. Raises `LimitReached`: then nothing is accepted."""
-    children = []
-    for position, item in enumerate(items):
-        child = Job(
+    children = [
+        Job(
             id=ids.new(),
             download_session_id=parent.download_session_id,
             account_id=parent.account_id,
@@ -39,11 +38,13 @@ async def add_children(transaction: Transaction, quota: Quota, ids: Ids, parent:
             title=item.title,
             created_at=parent.created_at,
         )
-        if await transaction.jobs.add(child):
-            await quota.admit(transaction, child)
-            await transaction.queue.enqueue(child)
-            children.append(child)
-    return children
+        for position, item in enumerate(items)
+    ]
+    added = await transaction.jobs.add_all(children)
+    new = [child for child in children if child.id in added]
+    await quota.admit(transaction, new)
+    await transaction.queue.enqueue_all(new)
+    return new
 
 
 async def child_ended(transaction: Transaction, child: Job) -> list[Job]:

@@ -33,6 +33,11 @@ class MediaUrl:
         return self.text
 
     @property
+    def origin(self) -> str:
+        """Scheme, host and port."""
+        return "/".join(self.text.split("/", 3)[:3])
+
+    @property
     def digest(self) -> str:
         """SHA-256 of the canonical address, in hex: its key in tables and its id where a site has none."""
         return hashlib.sha256(self.text.encode()).hexdigest()

@@ -155,9 +155,20 @@ class DownloadSession:
     created_by: Origin
     requested_username: str | None = None
     closes_with_job: bool = False
+    address: str | None = None
+    """Where the anonymous caller sat who opened it; None for everybody else's, which do not expire."""
     created_at: datetime
     last_activity: datetime
     closed_at: datetime | None = None
+
+    @property
+    def is_anonymous(self) -> bool:
+        return self.address is not None and self.owner_id is None
+
+    @property
+    def opens_by_id(self) -> bool:
+        """Whether its id is a credential: of one that somebody opened, and that nobody owns."""
+        return self.id != self.folder and self.owner_id is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +205,8 @@ class Job:
     selection: Selection
     scope: str = PUBLIC
     refresh: bool = False
+    max_items: int | None = None
+    """How many items of a list it takes; None where a list is refused."""
     position: int = 0
     """Among its parent's children."""
     items_key: str = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -43,8 +43,20 @@ class DownloadSessions(Protocol):
         """Oldest first."""
         ...
 
-    async def by_id_or_folder(self, known: UUID) -> DownloadSession | None:
-        """Nobody else gives it away until the transaction ends."""
+    async def by_id_or_folder(self, known: UUID, *, lock: bool = True) -> DownloadSession | None:
+        """With `lock`, nobody else gives it away until the transaction ends."""
+        ...
+
+    async def open_count(self, since: datetime, address: str | None = None) -> int:
+        """Of the anonymous ones that somebody opened, that are open and were used since: of one address, or of all."""
+        ...
+
+    async def oldest_empty(self, since: datetime, before: datetime) -> UUID | None:
+        """Of these, the one without a job that was last used before this moment, and before all the others."""
+        ...
+
+    async def used(self, times: Mapping[UUID, datetime]) -> None:
+        """Write down when each was last used."""
         ...
 
     async def unowned(
@@ -66,6 +78,10 @@ class Jobs(Protocol):
         """False, and no change, when a live twin is there."""
         ...
 
+    async def add_all(self, jobs: Sequence[Job]) -> set[UUID]:
+        """The ids of those that were added: not of those of which a live twin is there."""
+        ...
+
     async def get(self, job_id: UUID) -> Job | None: ...
     async def locked(self, job_id: UUID) -> Job | None:
         """Nobody else changes it until the transaction ends."""
@@ -79,6 +95,11 @@ class Jobs(Protocol):
         """Oldest first."""
         ...
 
+    async def in_session(self, session_id: UUID) -> list[Job]:
+        """Oldest first."""
+        ...
+
+    async def count_in(self, session_id: UUID) -> int: ...
     async def live_of(self, account_id: int) -> list[Job]:
         """Oldest first."""
         ...
@@ -171,6 +192,8 @@ class IdempotencyKey:
     key: str
     body_hash: str
     job_id: UUID
+    more_job_ids: tuple[UUID, ...] = ()
+    """Where one request asked for several."""
     created_at: datetime
 
 
@@ -185,6 +208,7 @@ class QueueEntries(Protocol):
     """The queue inside a transaction: what is entered here starts only if the transaction commits."""
 
     async def enqueue(self, job: Job) -> None: ...
+    async def enqueue_all(self, jobs: Sequence[Job]) -> None: ...
 
 
 class Transaction(Protocol):
@@ -322,8 +346,8 @@ class JobEvents(Protocol):
 class Quota(Protocol):
     """What an account may do. Hooks: the defaults allow everything."""
 
-    async def admit(self, transaction: Transaction, job: Job) -> None:
-        """Called in the transaction that accepts a job. Raises `LimitReached`."""
+    async def admit(self, transaction: Transaction, jobs: Sequence[Job]) -> None:
+        """Called in the transaction that accepts jobs of one payer: all or none. Raises `LimitReached`."""
         ...
 
     async def spent(self, transaction: Transaction, job: Job, size: int) -> None:

@@ -110,7 +110,7 @@ class Posts:
         async with self._database.write() as transaction:
             if not await transaction.jobs.add(job):
                 return False
-            await self._quota.admit(transaction, job)
+            await self._quota.admit(transaction, [job])
             await self._quota.spent(transaction, job, media.size)
             (stored,) = await transaction.media_files.replace(media.key, [media])
             shown = [JobFile(job_id=job.id, media=stored, name=name, path=path)]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from uuid import UUID
 
@@ -23,16 +25,8 @@ class SqlCharges:
             key = int.from_bytes(hashlib.sha256(f"payer:{payer}".encode()).digest()[:8], signed=True)
             await self._connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
 
-    async def add(self, charge: Charge) -> None:
-        await self._connection.execute(
-            sa.insert(charges).values(
-                job_id=charge.job_id,
-                payer=charge.payer,
-                account_id=charge.account_id,
-                bytes=charge.bytes,
-                charged_at=charge.charged_at,
-            )
-        )
+    async def add(self, new: Sequence[Charge]) -> None:
+        await self._connection.execute(sa.insert(charges), [asdict(charge) for charge in new])
 
     async def remove(self, job_id: UUID) -> None:
         """The newest of the job: a retry is charged anew."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
@@ -40,14 +40,14 @@ PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=15000", "foreig
 class QueueWriter(Protocol):
     """What enters jobs into the queue."""
 
-    async def enter(self, connection: AsyncConnection, job: Job) -> None: ...
+    async def enter(self, connection: AsyncConnection, jobs: Sequence[Job]) -> None: ...
     def wake(self) -> None: ...
 
 
 class NoQueue:
     """For a process that runs its one job itself."""
 
-    async def enter(self, connection: AsyncConnection, job: Job) -> None:
+    async def enter(self, connection: AsyncConnection, jobs: Sequence[Job]) -> None:
         """Nothing to do."""
 
     def wake(self) -> None:
@@ -115,8 +115,12 @@ class SqlQueueEntries:
         self.entered = 0
 
     async def enqueue(self, job: Job) -> None:
-        await self._queue.enter(self._connection, job)
-        self.entered += 1
+        await self.enqueue_all([job])
+
+    async def enqueue_all(self, jobs: Sequence[Job]) -> None:
+        if jobs:
+            await self._queue.enter(self._connection, jobs)
+            self.entered += len(jobs)
 
 
 QUIETLY: dict[str, Any] = {"hide_parameters": True}

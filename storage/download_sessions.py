@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -24,19 +25,43 @@ class SqlDownloadSessions:
 
     async def get(self, session_id: UUID) -> DownloadSession | None:
         row = (await self._connection.execute(sa.select(download_sessions).where(download_sessions.c.id == session_id))).one_or_none()
-        return _session(row) if row else None
+        return session_of(row) if row else None
 
     async def of_account(self, account_id: int) -> list[DownloadSession]:
         found = await self._connection.execute(
             sa.select(download_sessions).where(download_sessions.c.owner_id == account_id).order_by(download_sessions.c.created_at)
         )
-        return [_session(row) for row in found]
+        return [session_of(row) for row in found]
 
-    async def by_id_or_folder(self, known: UUID) -> DownloadSession | None:
-        """Nobody else gives it away until the transaction ends."""
-        either = sa.or_(download_sessions.c.id == known, download_sessions.c.folder == known)
-        row = (await self._connection.execute(sa.select(download_sessions).where(either).with_for_update())).one_or_none()
-        return _session(row) if row else None
+    async def by_id_or_folder(self, known: UUID, *, lock: bool = True) -> DownloadSession | None:
+        """With `lock`, nobody else gives it away until the transaction ends."""
+        query = sa.select(download_sessions).where(sa.or_(download_sessions.c.id == known, download_sessions.c.folder == known))
+        row = (await self._connection.execute(query.with_for_update() if lock else query)).one_or_none()
+        return session_of(row) if row else None
+
+    async def open_count(self, since: datetime, address: str | None = None) -> int:
+        mine = [] if address is None else [download_sessions.c.address == address]
+        counted = await self._connection.execute(sa.select(sa.func.count()).select_from(download_sessions).where(*_open(since), *mine))
+        return int(counted.scalar_one())
+
+    async def oldest_empty(self, since: datetime, before: datetime) -> UUID | None:
+        has_jobs = sa.exists().where(jobs.c.download_session_id == download_sessions.c.id)
+        found = await self._connection.execute(
+            sa.select(download_sessions.c.id)
+            .where(*_open(since), download_sessions.c.last_activity < before, ~has_jobs)
+            .order_by(download_sessions.c.last_activity)
+            .limit(1)
+        )
+        return found.scalar_one_or_none()
+
+    async def used(self, times: Mapping[UUID, datetime]) -> None:
+        if not times:
+            return
+        one = download_sessions.c.id == sa.bindparam("known")
+        await self._connection.execute(
+            sa.update(download_sessions).where(one).values(last_activity=sa.bindparam("at")),
+            [{"known": session_id, "at": at} for session_id, at in times.items()],
+        )
 
     async def unowned(
         self, username: str | None, *, shown: UUID | None = None, everyone: bool = False, skip: int = 0, limit: int = 100
@@ -88,6 +113,18 @@ class SqlDownloadSessions:
         )
 
 
+def _open(since: datetime) -> tuple[sa.ColumnElement[bool], ...]:
+    """Anonymous ones that somebody opened, and that neither closed nor expired."""
+    sessions = download_sessions.c
+    return (
+        sessions.address.is_not(None),
+        sessions.owner_id.is_(None),
+        sessions.closed_at.is_(None),
+        ~sessions.closes_with_job,
+        sessions.last_activity > since,
+    )
+
+
 def _with_jobs() -> sa.Select[Any]:
     of_session = jobs.c.download_session_id == download_sessions.c.id
     count = sa.select(sa.func.count()).select_from(jobs).where(of_session).scalar_subquery()
@@ -96,10 +133,10 @@ def _with_jobs() -> sa.Select[Any]:
 
 
 def _unowned(row: Any) -> Unowned:
-    return Unowned(session=_session(row), jobs=row.job_count, title=row.first_title)
+    return Unowned(session=session_of(row), jobs=row.job_count, title=row.first_title)
 
 
-def _session(row: Any) -> DownloadSession:
+def session_of(row: Any) -> DownloadSession:
     names = download_sessions.c.keys()
     values = {name: getattr(row, name) for name in names}
     return DownloadSession(**{**values, "created_by": Origin(row.created_by)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,9 @@ from storage.fetches import insert
 from storage.sealed import Sealing
 from storage.tables import LIVE, jobs
 
+ROWS_AT_ONCE = 100
+"""In one statement: a database takes only so many values in it."""
+
 
 class SqlJobs:
     def __init__(self, connection: AsyncConnection, vault: Vault | None) -> None:
@@ -26,6 +30,16 @@ class SqlJobs:
         )
         return added.one_or_none() is not None
 
+    async def add_all(self, new: Sequence[Job]) -> set[UUID]:
+        added: set[UUID] = set()
+        for start in range(0, len(new), ROWS_AT_ONCE):
+            rows = [{**self._birth(job), **_state(job)} for job in new[start : start + ROWS_AT_ONCE]]
+            found = await self._connection.execute(
+                insert(self._connection, jobs).values(rows).on_conflict_do_nothing().returning(jobs.c.id)
+            )
+            added |= set(found.scalars())
+        return added
+
     async def get(self, job_id: UUID) -> Job | None:
         row = (await self._connection.execute(sa.select(jobs).where(jobs.c.id == job_id))).one_or_none()
         return self._job(row) if row else None
@@ -36,6 +50,13 @@ class SqlJobs:
 
     async def children_of(self, job_id: UUID) -> list[Job]:
         return await self._many(sa.select(jobs).where(jobs.c.parent_id == job_id).order_by(jobs.c.position))
+
+    async def in_session(self, session_id: UUID) -> list[Job]:
+        return await self._many(sa.select(jobs).where(jobs.c.download_session_id == session_id).order_by(jobs.c.created_at, jobs.c.id))
+
+    async def count_in(self, session_id: UUID) -> int:
+        counted = await self._connection.execute(sa.select(sa.func.count()).where(jobs.c.download_session_id == session_id))
+        return int(counted.scalar_one())
 
     async def of_account(self, account_id: int) -> list[Job]:
         return await self._many(sa.select(jobs).where(jobs.c.account_id == account_id).order_by(jobs.c.created_at, jobs.c.id))
@@ -89,6 +110,7 @@ class SqlJobs:
             "scope": job.scope,
             "dedupe_key": job.dedupe_key,
             "refresh": job.refresh,
+            "max_items": job.max_items,
             "created_at": job.created_at,
         }
 
@@ -105,6 +127,7 @@ class SqlJobs:
             selection=Selection.from_key(row.selection),
             scope=row.scope,
             refresh=row.refresh,
+            max_items=row.max_items,
             status=JobStatus(row.status),
             attempt=row.attempt,
             starts=row.starts,

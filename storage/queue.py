@@ -116,16 +116,19 @@ class QueueClient:
         self._engine = _system_engine(url)
         self._client = DBOSClient(system_database_url=url, system_database_engine=self._engine, dbos_system_schema=SCHEMA)
 
-    async def enter(self, connection: AsyncConnection, job: Job) -> None:
-        options: EnqueueOptions = {
-            "queue_name": QUEUE,
-            "workflow_name": WORKFLOW,
-            "workflow_id": workflow_id(job),
-            "app_version": APPLICATION_VERSION,
-            "queue_partition_key": job.lane,
-        }
-        job_id = str(job.id)
-        await connection.run_sync(lambda plain: self._client.enqueue_in_transaction(plain, options, job_id))
+    async def enter(self, connection: AsyncConnection, jobs: Sequence[Job]) -> None:
+        await connection.run_sync(self._enter, jobs)
+
+    def _enter(self, connection: sa.Connection, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            options: EnqueueOptions = {
+                "queue_name": QUEUE,
+                "workflow_name": WORKFLOW,
+                "workflow_id": workflow_id(job),
+                "app_version": APPLICATION_VERSION,
+                "queue_partition_key": job.lane,
+            }
+            self._client.enqueue_in_transaction(connection, options, str(job.id))
 
     async def cancel(self, job: Job) -> None:
         await asyncio.to_thread(self._client.cancel_workflow, workflow_id(job))
@@ -247,9 +250,9 @@ class JobEngine:
         self._running.discard(task)
         self.wake()
 
-    async def enter(self, connection: AsyncConnection, job: Job) -> None:
+    async def enter(self, connection: AsyncConnection, jobs: Sequence[Job]) -> None:
         assert self._client is not None, "the engine is not started"
-        await self._client.enter(connection, job)
+        await self._client.enter(connection, jobs)
 
     def wake(self) -> None:
         """Look into the queue now. The limits stay where they are: in the queue."""

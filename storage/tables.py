@@ -92,9 +92,17 @@ download_sessions = Table(
     Column("created_by", sa.String(16), nullable=False),
     Column("requested_username", sa.String(64)),
     Column("closes_with_job", sa.Boolean, nullable=False, default=False),
+    Column("address", sa.String(64)),  # of the anonymous caller who opened it; NULL for everybody else's
     Column("created_at", UtcDateTime, nullable=False),
     Column("last_activity", UtcDateTime, nullable=False),
     Column("closed_at", UtcDateTime),
+    Index("ix_download_sessions_created", "created_at", "id"),
+    Index(
+        "ix_download_sessions_open_anonymous",
+        "last_activity",
+        sqlite_where=sa.text("address is not null and closed_at is null"),
+        postgresql_where=sa.text("address is not null and closed_at is null"),
+    ),
 )
 
 jobs = Table(
@@ -111,6 +119,7 @@ jobs = Table(
     Column("scope", sa.String(80), nullable=False),
     Column("dedupe_key", sa.String(64), nullable=False),
     Column("refresh", sa.Boolean, nullable=False),
+    Column("max_items", sa.Integer),  # of a list, that is taken; NULL where a list is refused
     Column("position", sa.Integer, nullable=False, server_default="0"),  # among its parent's children
     Column("status", sa.String(12), nullable=False),
     Column("attempt", sa.Integer, nullable=False),
@@ -136,6 +145,8 @@ jobs = Table(
         "ix_jobs_waits_for", "waits_for", sqlite_where=sa.text("waits_for is not null"), postgresql_where=sa.text("waits_for is not null")
     ),
     Index("ix_jobs_session_created", "download_session_id", "created_at"),
+    Index("ix_jobs_account_created", "account_id", "created_at", "id"),
+    Index("ix_jobs_created", "created_at", "id"),
 )
 
 fetches = Table(
@@ -238,6 +249,7 @@ idempotency_keys = Table(
     Column("key", sa.String(255), primary_key=True),
     Column("body_hash", sa.String(64), nullable=False),
     Column("job_id", sa.Uuid, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("more_job_ids", sa.JSON(none_as_null=True)),  # where one request asked for several
     Column("created_at", UtcDateTime, nullable=False),
 )
 

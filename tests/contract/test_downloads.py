@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -429,10 +429,10 @@ class OneAtATime:
     refunded: list[Job] = field(default_factory=list)
     most: int = 3
 
-    async def admit(self, transaction: Transaction, job: Job) -> None:
-        if self.admitted >= self.most:
+    async def admit(self, transaction: Transaction, jobs: Sequence[Job]) -> None:
+        if self.admitted + len(jobs) > self.most:
             raise LimitReached
-        self.admitted += 1
+        self.admitted += len(jobs)
 
     async def spent(self, transaction: Transaction, job: Job, size: int) -> None:
         """Bytes do not matter here."""

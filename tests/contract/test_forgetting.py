@@ -145,7 +145,7 @@ async def add_what_accounts_have(transaction: Transaction, member: Member, job: 
         OneTimeCode(digest=digest, purpose=Purpose.RESET, account_id=account_id, created_at=now, expires_at=now + timedelta(days=1))
     )
     await transaction.site_cookies.put(account_id, f"{member.user.id}.example.com", "secret", now)
-    await transaction.charges.add(Charge(job_id=job.id, payer=f"account:{account_id}", account_id=account_id, charged_at=now))
+    await transaction.charges.add([Charge(job_id=job.id, payer=f"account:{account_id}", account_id=account_id, charged_at=now)])
     await transaction.audit.add(AuditEntry(at=now, account_id=account_id, action=Act.LOGGED_IN, subject_id=account_id))
     await transaction.audit.add(AuditEntry(at=now, account_id=None, action=Act.BLOCKED, subject_id=account_id))
 

@@ -237,9 +237,9 @@ class AtMost(NoQuota):
     left: int = 2
     admitted: list[Job] = field(default_factory=list)
 
-    async def admit(self, transaction: Transaction, job: Job) -> None:
+    async def admit(self, transaction: Transaction, jobs: Sequence[Job]) -> None:
         del transaction
-        self.admitted.append(job)
+        self.admitted += jobs
         if len(self.admitted) > self.left:
             raise LimitReached
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -35,8 +36,8 @@ class Quota(NoQuota):
 
     is_full: bool = False
 
-    async def admit(self, transaction: Transaction, job: Job) -> None:
-        del transaction, job
+    async def admit(self, transaction: Transaction, jobs: Sequence[Job]) -> None:
+        del transaction, jobs
         if self.is_full:
             raise LimitReached
 
