@@ -36,12 +36,16 @@ from service.errors import EngineBusy
 from service.events import JobEventBus
 from service.exports import Exports
 from service.health import ServiceState, Stage
+from service.job_pages import SeenJobs
 from service.limits import Quotas
 from service.model import Account
+from service.opened_sessions import OpenedSessions
 from service.signed_links import SignedLinks
 from storage.database import SqlDatabase
 from storage.engine_lock import EngineLock
+from storage.job_pages import SqlJobPages
 from storage.migrate import DatabaseUnusable, upgrade
+from storage.opened_sessions import SqlOpenedSessions
 from storage.queue import JobEngine
 from webapi.accounts import UsersEndpoints
 from webapi.addresses import Addresses
@@ -55,9 +59,11 @@ from webapi.download_sessions import DownloadSessionsEndpoints
 from webapi.downloads import add_auto_download
 from webapi.exports import ExportEndpoint
 from webapi.health import HealthEndpoints
-from webapi.jobs import add_jobs
+from webapi.job_views import JobViews
+from webapi.jobs import JobsEndpoints
 from webapi.logins import LoginEndpoints
 from webapi.media import MediaFilesEndpoint
+from webapi.opened_sessions import OpenedSessionsEndpoints
 from webapi.own import OwnEndpoints
 from webapi.pages import Pages
 from webapi.server import HttpServer, build_app
@@ -97,6 +103,14 @@ class Service:
             clock=self._clock,
             ids=ids,
             policy=make_policy(config),
+        )
+        self.sessions = OpenedSessions(
+            rows=SqlOpenedSessions(self._database),
+            database=self._database,
+            downloads=self.downloads,
+            media=self._media,
+            clock=self._clock,
+            ids=ids,
         )
         self.people = make_people(
             config,
@@ -162,7 +176,19 @@ class Service:
             hosts=frozenset(config.auto_download_hosts),
             anonymous=config.anonymous_downloads,
         )
-        add_jobs(api, downloads=self.downloads, addresses=addresses, links=self._links)
+        OpenedSessionsEndpoints(self.sessions, self._clock, anonymous=config.anonymous_downloads).register(api)
+        JobsEndpoints(
+            downloads=self.downloads,
+            jobs=SeenJobs(
+                rows=SqlJobPages(self._database, self._vault), database=self._database, downloads=self.downloads, media=self._media
+            ),
+            sessions=self.sessions,
+            views=JobViews(addresses, width=config.workers),
+            links=self._links,
+            hosts=frozenset(config.auto_download_hosts),
+            anonymous=config.anonymous_downloads,
+            max_items=config.max_items,
+        ).register(api)
         MediaFilesEndpoint(database=self._database, media=self._media, links=self._links).register(api)
         checks = make_checks(
             database=self._database,

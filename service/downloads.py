@@ -24,6 +24,7 @@ from service.errors import (
     JobNotRetryable,
     SessionJobsReached,
 )
+from service.expanding import MOST_JOBS, Expansion
 from service.fetching import Fetcher
 from service.limits import LOCAL_PAYER, payer_of
 from service.media_url import MediaUrl
@@ -34,8 +35,6 @@ from service.selection import Selection
 
 log = logging.getLogger("magpie.downloads")
 IDEMPOTENCY_LIFE = timedelta(hours=24)
-MOST_JOBS = 10
-"""In a download session that nobody owns."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +113,7 @@ class Downloads:
             clock=clock,
             ids=ids,
             policy=policy,
+            expansion=Expansion(database=database, quota=quota, clock=clock, ids=ids),
             may_wait=engine is not None,
         )
         self._media = media
@@ -309,6 +309,11 @@ class Downloads:
     async def files(self, job: Job) -> list[JobFile]:
         async with self._database.read() as transaction:
             return await transaction.media_files.of_job(job.id)
+
+    async def items_of(self, job: Job) -> list[Job]:
+        """A list's, in its order."""
+        async with self._database.read() as transaction:
+            return await transaction.jobs.children_of(job.id)
 
     async def ahead_of(self, job: Job) -> int:
         """How many jobs wait in the queue before this one."""

@@ -427,6 +427,12 @@ class TooManyItems(FetchFailed):
     advice = "Send the link of one item."
 
 
+class NoRoom(FetchFailed):
+    """There is no room for the items of this list."""
+
+    code = "no_room_for_list"
+
+
 class Unsupported(FetchFailed):
     """There is nothing at this address that can be downloaded."""
 

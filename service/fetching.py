@@ -108,7 +108,7 @@ class Fetcher(Protocol):
         """What the server says of a file now, without fetching it. Raises `FetchFailed`."""
         ...
 
-    async def describe(self, url: MediaUrl, trust_class: str = "public") -> Description:
+    async def describe(self, url: MediaUrl, trust_class: str = "public", cookies: str | None = None) -> Description:
         """What is there, without fetching media. Raises `FetchFailed` in the same kinds as `fetch`.
 
         What was learned is kept for ten minutes: a `fetch` of the same address and trust class need not ask the site again.

@@ -126,10 +126,19 @@ class OpenedSessions:
             return None
         async with self._database.read() as transaction:
             session = await transaction.download_sessions.get(session_id)
-        if session is None or not session.opens_by_id or not self._is_open(session):
+        if session is None or not session.opens_by_id or not self.is_open(session):
             return None
         self.touch(session)
         return session
+
+    async def for_jobs(self, actor: Actor, known: UUID) -> DownloadSession | None:
+        """The open session in which the actor may download: by the id that opens it, or one of their own."""
+        if (session := await self.shown(known)) is not None:
+            return session
+        async with self._database.read() as transaction:
+            session = await transaction.download_sessions.by_id_or_folder(known, lock=False)
+        is_theirs = session is not None and session.owner_id is not None and session.owner_id == actor.account_id
+        return session if session is not None and is_theirs and self.is_open(session) else None
 
     def touch(self, session: DownloadSession) -> None:
         self._used[session.id] = self._clock.now()
@@ -155,7 +164,7 @@ class OpenedSessions:
     def last_used(self, session: DownloadSession) -> datetime:
         return max(session.last_activity, self._used.get(session.id, session.last_activity))
 
-    def _is_open(self, session: DownloadSession) -> bool:
+    def is_open(self, session: DownloadSession) -> bool:
         return session.closed_at is None and not self._has_expired(session)
 
     def _has_expired(self, session: DownloadSession) -> bool:

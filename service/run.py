@@ -11,7 +11,8 @@ from uuid import UUID
 
 from service import endings
 from service.cookies import cookies_for
-from service.errors import FetchFailed, Interrupted, NoSpace, TooLarge, TooLong, Unsupported
+from service.errors import FetchFailed, Interrupted, NoSpace, TooLarge, TooLong, TooManyItems, Unsupported
+from service.expanding import Expansion
 from service.fetching import Bounds, Fetched, Fetcher, FetchRequest, Identified
 from service.live_rows import LiveRow, Superseded
 from service.model import (
@@ -61,6 +62,7 @@ class RunParts:
     clock: Clock
     ids: Ids
     policy: RunPolicy
+    expansion: Expansion
     may_wait: bool = True
     """False where nobody would ever set a waiting job going again: then a fetch that a job of another process holds is taken over."""
 
@@ -87,7 +89,7 @@ class Run:
             if not await self.from_store():
                 await self._fetch_and_store()
         except FetchFailed as failure:
-            await self._fail(failure.code, failure.message)
+            await self._end_with(failure)
         except Superseded:
             log.info("job was ended meanwhile", extra=self._about)
         except asyncio.CancelledError:
@@ -100,6 +102,27 @@ class Run:
         finally:
             self._row.stop_writing()
             self._parts.media.discard_work(self.job.id)
+
+    async def _end_with(self, failure: FetchFailed) -> None:
+        """Unless it is a list of which the items are wanted."""
+        if failure.code == TooManyItems.code and self.job.max_items is not None:
+            try:
+                await self._become_list()
+            except FetchFailed as other:
+                await self._fail(other.code, other.message)
+        else:
+            await self._fail(failure.code, failure.message)
+
+    async def _become_list(self) -> None:
+        told = await self._parts.fetcher.describe(self.job.url, self._trust_class, await self._cookies())
+        self._row.stop_writing()
+        async with self._row.lock:
+            family = await self._parts.expansion.expand(self.job, told)
+        if family is not None:
+            self._row.job = family[0]
+            log.info("list expanded", extra={**self._about, "items": len(family) - 1})
+        for changed in family or ():
+            self._parts.events.publish(changed)
 
     # --- from the store -----------------------------------------------------------------------------------------
 
@@ -174,8 +197,6 @@ class Run:
             raise NoSpace
         directory = await asyncio.to_thread(media.work_directory, self.job.id)
         bounds = Bounds(max_bytes=min(policy.max_file_size, room), max_duration=policy.max_duration, max_time=policy.max_time)
-        async with self._parts.database.read() as transaction:
-            cookies = await cookies_for(transaction, self.job.account_id, self.job.url) if self.job.scope != PUBLIC else None
         request = FetchRequest(
             job_id=self.job.id,
             url=self.job.url,
@@ -183,7 +204,7 @@ class Run:
             directory=directory,
             bounds=bounds,
             trust_class=self._trust_class,
-            cookies=cookies,
+            cookies=await self._cookies(),
         )
         try:
             return await self._parts.fetcher.fetch(request, self)
@@ -191,6 +212,13 @@ class Run:
             if bounds.max_bytes < policy.max_file_size:
                 raise NoSpace from None
             raise
+
+    async def _cookies(self) -> str | None:
+        """What the account gave for the site. Public media is had without them."""
+        if self.job.scope == PUBLIC:
+            return None
+        async with self._parts.database.read() as transaction:
+            return await cookies_for(transaction, self.job.account_id, self.job.url)
 
     async def identified(self, found: Identified) -> bool:
         """Go on, unless it is too much, stored already, or under way for another job."""

@@ -42,7 +42,7 @@ class SqlJobs:
 
     async def get(self, job_id: UUID) -> Job | None:
         row = (await self._connection.execute(sa.select(jobs).where(jobs.c.id == job_id))).one_or_none()
-        return self._job(row) if row else None
+        return self.job_of(row) if row else None
 
     async def locked(self, job_id: UUID) -> Job | None:
         found = await self._many(sa.select(jobs).where(jobs.c.id == job_id).with_for_update())
@@ -93,7 +93,7 @@ class SqlJobs:
         return int(counted.scalar_one())
 
     async def _many(self, query: sa.Select[Any]) -> list[Job]:
-        return [self._job(row) for row in await self._connection.execute(query)]
+        return [self.job_of(row) for row in await self._connection.execute(query)]
 
     def _birth(self, job: Job) -> dict[str, Any]:
         """What never changes."""
@@ -114,7 +114,7 @@ class SqlJobs:
             "created_at": job.created_at,
         }
 
-    def _job(self, row: sa.Row[Any]) -> Job:
+    def job_of(self, row: sa.Row[Any]) -> Job:
         return Job(
             id=row.id,
             download_session_id=row.download_session_id,

@@ -72,6 +72,9 @@ class SqlMediaFiles:
     async def of_job(self, job_id: UUID) -> list[JobFile]:
         return await self._shown(job_files.c.job_id == job_id)
 
+    async def of_jobs(self, job_ids: Sequence[UUID]) -> list[JobFile]:
+        return await self._shown(job_files.c.job_id.in_(job_ids))
+
     async def shown_by(self, media_file_id: int) -> list[JobFile]:
         return await self._shown(job_files.c.media_file_id == media_file_id)
 

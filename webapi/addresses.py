@@ -9,14 +9,19 @@ from uuid import UUID
 from aiohttp import web
 
 from service.model import DownloadSession, JobFile
-from service.signed_links import MEDIA, STATUS, SignedLinks
+from service.signed_links import EVENTS, MEDIA, STATUS, SignedLinks
 from webapi.media import media_path, media_url_path
 
 STATUS_TTL = timedelta(hours=24)
+EVENTS_TTL = timedelta(minutes=10)
 
 
 def status_path(job_id: UUID) -> str:
     return f"/api/jobs/{job_id}"
+
+
+def events_path(job_id: UUID) -> str:
+    return f"/api/jobs/{job_id}/events"
 
 
 class Addresses:
@@ -42,6 +47,10 @@ class Addresses:
     def status(self, request: web.Request, job_id: UUID) -> str:
         path = status_path(job_id)
         return self._base(request) + path + self._links.sign(path, purpose=STATUS, ttl=STATUS_TTL)
+
+    def events(self, request: web.Request, job_id: UUID) -> str:
+        path = events_path(job_id)
+        return self._base(request) + path + self._links.sign(path, purpose=EVENTS, ttl=EVENTS_TTL)
 
     def _base(self, request: web.Request) -> str:
         if self._public_url:

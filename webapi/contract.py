@@ -44,6 +44,7 @@ class Access:
     - `owner` is an account that the thing in question belongs to (or any account, where nothing does), `other` another
       one. The layer cannot tell them apart: `other` is what the use case does, and what the matrix test looks for.
     - `signed`: a signature in the query (`e`, `s`) lets anybody through to the handler, which must check it.
+    - `session`: the header `X-Session-ID` lets a caller whom nobody knows through to the handler, which must check it.
     - `metrics`: API keys of that scope may use it.
     """
 
@@ -53,6 +54,7 @@ class Access:
     other: Verdict
     superuser: Verdict
     signed: bool = False
+    session: bool = False
     metrics: bool = False
 
     def verdict(self, kind: CallerKind) -> Verdict:

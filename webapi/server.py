@@ -41,6 +41,9 @@ SECURITY_HEADERS: Final = {
 REQUEST_ID: Final = web.RequestKey("request_id", str)
 """Where a request keeps its number, which is in its log lines and in the header `X-Request-ID`."""
 
+SESSION_HEADER: Final = "X-Session-ID"
+"""The id of a download session, which opens it."""
+
 _UNKNOWN_CALLER: Final = Caller(kind=CallerKind.ANONYMOUS, account_id=None, address="")
 
 
@@ -67,6 +70,8 @@ class Served:
             return await endpoint.respond(request, caller)
         if endpoint.access.signed and ("s" in request.query or "e" in request.query):
             return await endpoint.respond(request, replace(_UNKNOWN_CALLER, address=caller.address))  # whatever else it may be
+        if endpoint.access.session and caller.kind is CallerKind.ANONYMOUS and SESSION_HEADER in request.headers:
+            return await endpoint.respond(request, caller)
         raise refused_by_access(verdict)
 
     async def _identified(self, request: web.Request) -> Caller:

@@ -1,0 +1,115 @@
+"""Jobs with what belongs to them, as they are looked through."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.job_pages import JobFilter, JobState
+from service.model import DownloadSession, Job, JobFile, JobStatus
+from service.opened_sessions import Viewer
+from service.paging import Page, Window
+from service.ports import Vault
+from storage.database import SqlDatabase
+from storage.download_sessions import session_of
+from storage.jobs import SqlJobs
+from storage.media_files import SqlMediaFiles
+from storage.paging import count_of, mark_of, window_of
+from storage.tables import download_sessions, jobs
+
+RECENT = 20
+ENDED = [status.value for status in JobStatus if not status.is_live]
+
+
+class SqlJobPages:
+    """Reads on connections of its own."""
+
+    def __init__(self, database: SqlDatabase, vault: Vault | None) -> None:
+        self._database, self._vault = database, vault
+
+    async def get(self, job_id: UUID) -> JobState | None:
+        async with self._database.reader.connect() as connection:
+            job = await SqlJobs(connection, self._vault).get(job_id)
+            return (await self._states(connection, [job]))[0] if job else None
+
+    async def states(self, known: Sequence[Job]) -> list[JobState]:
+        async with self._database.reader.connect() as connection:
+            return await self._states(connection, known)
+
+    async def page(self, viewer: Viewer, wanted: JobFilter, window: Window) -> Page[JobState]:
+        conditions = [_seen_by(viewer), *_wanted(wanted)]
+        query = window_of(sa.select(jobs).where(*conditions), jobs.c.created_at, jobs.c.id, window)
+        async with self._database.reader.connect() as connection:
+            rows = list(await connection.execute(query))
+            count = await count_of(connection, sa.select(jobs.c.id).where(*conditions), window)
+            found = [SqlJobs(connection, self._vault).job_of(row) for row in rows[: window.limit]]
+            return Page(entries=await self._states(connection, found), count=count, next=mark_of(rows, window))
+
+    async def remove(self, job_id: UUID, media_file_ids: Sequence[int]) -> list[str]:
+        async with self._database.writer.begin() as connection:
+            await connection.execute(sa.delete(jobs).where(jobs.c.id == job_id, jobs.c.status.in_(ENDED)))
+            return await SqlMediaFiles(connection).drop_unused(media_file_ids)
+
+    async def usual_time(self) -> timedelta | None:
+        query = (
+            sa.select(jobs.c.started_at, jobs.c.ended_at)
+            .where(jobs.c.status == JobStatus.COMPLETED.value, jobs.c.started_at.is_not(None))
+            .order_by(jobs.c.created_at.desc(), jobs.c.id.desc())
+            .limit(RECENT)
+        )
+        async with self._database.reader.connect() as connection:
+            took = [row.ended_at - row.started_at for row in await connection.execute(query)]
+        return sum(took, timedelta(0)) / len(took) if took else None
+
+    async def _states(self, connection: AsyncConnection, found: Sequence[Job]) -> list[JobState]:
+        sessions = await self._sessions(connection, {job.download_session_id for job in found})
+        files = await self._files(connection, [job.id for job in found if job.status is JobStatus.COMPLETED])
+        queued = [job for job in found if job.status is JobStatus.PENDING and job.waits_for is None]
+        ahead = {job.id: await SqlJobs(connection, self._vault).ahead_of(job) for job in queued}
+        return [
+            JobState(job=job, session=sessions[job.download_session_id], files=tuple(files[job.id]), ahead=ahead.get(job.id))
+            for job in found
+            if job.download_session_id in sessions  # else it was deleted between two looks
+        ]
+
+    async def _sessions(self, connection: AsyncConnection, ids: set[UUID]) -> dict[UUID, DownloadSession]:
+        if not ids:
+            return {}
+        found = await connection.execute(sa.select(download_sessions).where(download_sessions.c.id.in_(ids)))
+        return {row.id: session_of(row) for row in found}
+
+    async def _files(self, connection: AsyncConnection, job_ids: Sequence[UUID]) -> dict[UUID, list[JobFile]]:
+        files: dict[UUID, list[JobFile]] = defaultdict(list)
+        for file in await SqlMediaFiles(connection).of_jobs(job_ids) if job_ids else ():
+            files[file.job_id].append(file)
+        return files
+
+
+def _seen_by(viewer: Viewer) -> sa.ColumnElement[bool]:
+    if viewer.actor.is_superuser:
+        return sa.true()
+    mine: list[sa.ColumnElement[bool]] = [sa.false()]
+    if viewer.actor.account_id is not None:
+        mine.append(jobs.c.account_id == viewer.actor.account_id)
+    if viewer.shown is not None:
+        mine.append(sa.and_(jobs.c.download_session_id == viewer.shown, jobs.c.account_id.is_(None)))
+    return sa.or_(*mine)
+
+
+def _wanted(wanted: JobFilter) -> list[sa.ColumnElement[bool]]:
+    conditions: list[sa.ColumnElement[bool]] = []
+    if wanted.status is not None:
+        conditions.append(jobs.c.status == wanted.status.value)
+    if wanted.media_type is not None:
+        conditions.append(jobs.c.selection.like(f"{wanted.media_type}:%"))
+    if wanted.parent_id is not None:
+        conditions.append(jobs.c.parent_id == wanted.parent_id)
+    if wanted.session is not None:
+        named = sa.or_(download_sessions.c.id == wanted.session, download_sessions.c.folder == wanted.session)
+        conditions.append(jobs.c.download_session_id.in_(sa.select(download_sessions.c.id).where(named)))
+    return conditions

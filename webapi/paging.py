@@ -1,0 +1,56 @@
+"""Pages of long lists, as clients ask for them: `skip` and `limit`, or `after` with the cursor of the page before."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Literal
+from uuid import UUID
+
+from aiohttp import web
+from pydantic import Field
+
+from service.paging import Mark, Page, Window
+from webapi.problems import FieldError, invalid
+
+Skip = Annotated[int, Field(ge=0, lt=2**31, description="How many to leave out from the beginning")]
+Limit = Annotated[int, Field(ge=1, le=500, description="How many at most")]
+After = Annotated[str, Field(max_length=100, description="Where the page before ended: the cursor in its header Link, rel=next")]
+Count = Annotated[Literal["exact"], Field(description="exact: X-Total-Count also where there are more than 10,000")]
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def window_of(skip: int, limit: int, after: str | None, count: str | None) -> Window:
+    """Raises `Refused` (422) for a cursor that was not made here."""
+    return Window(limit=limit, skip=skip, after=_mark(after) if after else None, count_all=count == "exact")
+
+
+def headers_of(request: web.Request, page: Page[object], limit: int) -> Mapping[str, str]:
+    """How many there are, where that is known, and where the next page is."""
+    headers: dict[str, str] = {}
+    if page.count is not None:
+        headers["X-Total-Count"] = str(page.count)
+    if page.next is not None:
+        query = {name: value for name, value in request.query.items() if name not in {"skip", "after", "limit"}}
+        there = request.rel_url.with_query({**query, "limit": str(limit), "after": _cursor(page.next)})
+        headers["Link"] = f'<{there}>; rel="next"'
+    return headers
+
+
+def _cursor(mark: Mark) -> str:
+    packed = ((mark.at - _EPOCH) // _MICROSECOND).to_bytes(8, "big") + mark.id.bytes
+    return base64.urlsafe_b64encode(packed).decode().rstrip("=")
+
+
+def _mark(cursor: str) -> Mark:
+    try:
+        packed = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        if len(packed) != 24:  # noqa: PLR2004 - a time and an id
+            raise ValueError
+        return Mark(at=_EPOCH + int.from_bytes(packed[:8], "big") * _MICROSECOND, id=UUID(bytes=packed[8:]))
+    except (ValueError, binascii.Error, OverflowError):
+        wrong: FieldError = {"loc": ["query", "after"], "msg": "This is no cursor of this list.", "type": "cursor_invalid"}
+        raise invalid([wrong]) from None
