@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Literal
 from uuid import UUID
@@ -196,6 +195,7 @@ class JobsEndpoints:
 
     async def list_jobs(
         self,
+        *,
         request: web.Request,
         caller: Caller,
         session: ShownSession = None,
@@ -223,6 +223,7 @@ class JobsEndpoints:
 
     async def get_job(
         self,
+        *,
         request: web.Request,
         caller: Caller,
         job_id: str,
@@ -282,7 +283,7 @@ def _promise(caller: Caller, session: str | None, key: str | None, wanted: JobRe
     if key is None:
         return None
     if not key or len(key) > MAX_KEY or not key.isprintable():
-        wrong: Sequence[FieldError] = [
+        wrong: list[FieldError] = [
             {"loc": ["header", "Idempotency-Key"], "msg": f"It has 1 to {MAX_KEY} printable characters.", "type": "key_invalid"}
         ]
         raise invalid(wrong)

@@ -86,10 +86,11 @@ class OpenedSessionsEndpoints:
 
     async def list_sessions(
         self,
+        *,
         request: web.Request,
         caller: Caller,
         session: ShownSession = None,
-        active: Annotated[bool | None, Query()] = True,  # noqa: FBT002 - a query's value, which has a name
+        active: Annotated[bool | None, Query()] = True,
         skip: Annotated[Skip, Query()] = 0,
         limit: Annotated[Limit, Query()] = 100,
         after: Annotated[After | None, Query()] = None,
