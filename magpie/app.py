@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from uuid import UUID
@@ -41,6 +42,7 @@ from service.limits import Quotas
 from service.model import Account
 from service.opened_sessions import OpenedSessions
 from service.signed_links import SignedLinks
+from service.watching import Watching
 from storage.database import SqlDatabase
 from storage.engine_lock import EngineLock
 from storage.job_pages import SqlJobPages
@@ -59,6 +61,7 @@ from webapi.download_sessions import DownloadSessionsEndpoints
 from webapi.downloads import add_auto_download
 from webapi.exports import ExportEndpoint
 from webapi.health import HealthEndpoints
+from webapi.job_events import JobEventsEndpoints
 from webapi.job_views import JobViews
 from webapi.jobs import JobsEndpoints
 from webapi.logins import LoginEndpoints
@@ -92,7 +95,7 @@ class Service:
         self._database = SqlDatabase(config.database, self._engine, secrets.vault)
         self._vault, ids = secrets.vault, RandomIds()
         self._quotas = Quotas(self._clock)
-        self._keeping: asyncio.Task[None] | None = None
+        self._keeping: list[asyncio.Task[None]] = []
         self.downloads = Downloads(
             database=self._database,
             engine=self._engine,
@@ -104,6 +107,7 @@ class Service:
             ids=ids,
             policy=make_policy(config),
         )
+        self.watching, self._job_rows = Watching(self._events), SqlJobPages(self._database, self._vault)
         self.sessions = OpenedSessions(
             rows=SqlOpenedSessions(self._database),
             database=self._database,
@@ -123,6 +127,7 @@ class Service:
             address=self.address,
             say=say,
         )
+        self.people.write_down = self.sessions.flush
         self.people.settings.on_change(lambda _: self._engine.widen(self.people.settings.width))
         self._links = SignedLinks(secrets.vault, self._clock)
         self._addresses = Addresses(public_url=config.public_url, listen=self.address, links=self._links, media_ttl=config.link_ttl)
@@ -177,11 +182,18 @@ class Service:
             anonymous=config.anonymous_downloads,
         )
         OpenedSessionsEndpoints(self.sessions, self._clock, anonymous=config.anonymous_downloads).register(api)
+        jobs = SeenJobs(rows=SqlJobPages(self._database, self._vault), database=self._database, downloads=self.downloads, media=self._media)
+        JobEventsEndpoints(
+            jobs=jobs,
+            sessions=self.sessions,
+            watching=self.watching,
+            links=self._links,
+            state=self.state,
+            clock=self._clock,
+        ).register(api)
         JobsEndpoints(
             downloads=self.downloads,
-            jobs=SeenJobs(
-                rows=SqlJobPages(self._database, self._vault), database=self._database, downloads=self.downloads, media=self._media
-            ),
+            jobs=jobs,
             sessions=self.sessions,
             views=JobViews(addresses, width=config.workers),
             links=self._links,
@@ -313,7 +325,9 @@ class Service:
         await self._engine.start()
         await self.downloads.recover()
         await self._start_chat()
-        self._keeping = asyncio.create_task(self.people.keep(), name="people")
+        self._keeping = [asyncio.create_task(self.people.keep(), name="people")]
+        if not self._database.is_sqlite:
+            self._keeping.append(asyncio.create_task(self.watching.follow(self._job_rows, self._clock), name="news of jobs"))
         await self._tell_setup_code()
         # The first full collection would stall the loop for a tenth of a second.
         gc.collect()
@@ -326,14 +340,17 @@ class Service:
             say(f"Nobody has an account yet. The first one is made with this set-up code: {self.people.setup_code}")
 
     async def _stop_people(self) -> None:
-        if self._keeping is not None:
-            self._keeping.cancel()
-            await asyncio.gather(self._keeping, return_exceptions=True)
+        for task in self._keeping:
+            task.cancel()
+        await asyncio.gather(*self._keeping, return_exceptions=True)
         await self.people.close()
+        with suppress(Exception):  # only last-use times: nothing depends on them
+            await self.sessions.flush()
 
     async def stop(self) -> None:
         """Nothing accepted is lost: running jobs stay as they are in the queue and go on at the next start."""
         self.state.move_to(Stage.STOPPING)
+        self.watching.close()
         await self._stop_chat()
         await self.server.stop_listening()
         let_go = await self._engine.stop()

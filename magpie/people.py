@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -56,6 +56,8 @@ class People:
     forgetting: Forgetting
     setup_code: str
     clock: Clock
+    write_down: Callable[[], Awaitable[None]] | None = None
+    """More of what is written down in one statement a minute."""
 
     async def keep(self) -> None:
         """Settings are looked at again, and uses of keys are written down."""
@@ -74,6 +76,8 @@ class People:
 
     async def _write_down(self) -> None:
         await self.keys.flush()
+        if self.write_down is not None:
+            await self.write_down()
         async with self.database.write() as transaction:
             await transaction.one_time_codes.drop_expired(self.clock.now())
             await transaction.ended_logins.drop_expired(self.clock.now())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -54,6 +54,14 @@ class SqlJobPages:
         async with self._database.writer.begin() as connection:
             await connection.execute(sa.delete(jobs).where(jobs.c.id == job_id, jobs.c.status.in_(ENDED)))
             return await SqlMediaFiles(connection).drop_unused(media_file_ids)
+
+    async def news(self, job_ids: Sequence[UUID], ended_since: datetime | None) -> list[Job]:
+        wanted: list[sa.ColumnElement[bool]] = [jobs.c.id.in_(job_ids), jobs.c.parent_id.in_(job_ids)]
+        if ended_since is not None:
+            wanted += [jobs.c.status.not_in(ENDED), jobs.c.ended_at >= ended_since]
+        async with self._database.reader.connect() as connection:
+            found = await connection.execute(sa.select(jobs).where(sa.or_(*wanted)).order_by(jobs.c.created_at, jobs.c.id))
+            return [SqlJobs(connection, self._vault).job_of(row) for row in found]
 
     async def usual_time(self) -> timedelta | None:
         query = (

@@ -37,7 +37,7 @@ from webapi.addresses import status_path
 from webapi.auth import Caller, CallerKind
 from webapi.contract import ALLOWED, OWNERS, Access, Api, Reply
 from webapi.job_views import JobView, JobViews, PathsView
-from webapi.opened_sessions import ShownSession, viewer_of
+from webapi.opened_sessions import ShownSession, session_id_in, viewer_of
 from webapi.paging import After, Count, Limit, Skip, headers_of, window_of
 from webapi.parameters import Header, Query
 from webapi.problems import FieldError, invalid, not_authenticated
@@ -151,7 +151,7 @@ class JobsEndpoints:
             raise not_authenticated()
         if text is None:
             return None
-        opened = await self._sessions.for_jobs(caller.actor, _uuid(text))
+        opened = await self._sessions.for_jobs(caller.actor, session_id_in(text))
         if opened is None:
             raise DownloadSessionNotFound
         return opened
@@ -213,8 +213,8 @@ class JobsEndpoints:
         wanted = JobFilter(
             status=status,
             media_type=media_type,
-            session=viewer.shown or (_uuid(session_uuid) if session_uuid else None),
-            parent_id=_uuid(parent_uuid) if parent_uuid else None,
+            session=viewer.shown or (session_id_in(session_uuid) if session_uuid else None),
+            parent_id=job_id_in(parent_uuid) if parent_uuid else None,
         )
         page = await self._jobs.page(viewer, wanted, window_of(skip, limit, after, count))
         usual = await self._jobs.usual_time() if any(state.ahead is not None for state in page.entries) else None
@@ -235,7 +235,7 @@ class JobsEndpoints:
 
         For the caller whom it belongs to, for its session, or by the signed `status_url`.
         """
-        known = _uuid(job_id)
+        known = job_id_in(job_id)
         if expiry is not None or signature is not None:
             self._links.check(status_path(known), purpose=STATUS, expiry=expiry or "", signature=signature or "")
             return await self._shown(request, await self._jobs.by_link(known))
@@ -249,24 +249,24 @@ class JobsEndpoints:
     async def get_paths(self, request: web.Request, caller: Caller, job_id: str, session: ShownSession = None) -> PathsView:
         """Where a job's files are."""
         viewer = await viewer_of(caller, session, self._sessions)
-        return self._views.paths(request, await self._jobs.get(viewer, _uuid(job_id)))
+        return self._views.paths(request, await self._jobs.get(viewer, job_id_in(job_id)))
 
     # --- ending -----------------------------------------------------------------------------------------------------
 
     async def cancel_job(self, request: web.Request, caller: Caller, job_id: str, session: ShownSession = None) -> JobView:
         """End a job that waits or runs; a list ends with all its items."""
         viewer = await viewer_of(caller, session, self._sessions)
-        return await self._shown(request, await self._jobs.cancel(viewer, _uuid(job_id)), viewer)
+        return await self._shown(request, await self._jobs.cancel(viewer, job_id_in(job_id)), viewer)
 
     async def retry_job(self, request: web.Request, caller: Caller, job_id: str, session: ShownSession = None) -> JobView:
         """Try a job that failed or was cancelled again; of a list, what did not come."""
         viewer = await viewer_of(caller, session, self._sessions)
-        return await self._shown(request, await self._jobs.retry(viewer, _uuid(job_id)), viewer)
+        return await self._shown(request, await self._jobs.retry(viewer, job_id_in(job_id)), viewer)
 
     async def delete_job(self, request: web.Request, caller: Caller, job_id: str, session: ShownSession = None) -> JobView:
         """Delete a job with its files; one that runs is ended first. The answer is what it was."""
         viewer = await viewer_of(caller, session, self._sessions)
-        state = await self._jobs.delete(viewer, _uuid(job_id))
+        state = await self._jobs.delete(viewer, job_id_in(job_id))
         return self._views.of(request, replace(state, files=(), ahead=None), shown=viewer.shown)
 
 
@@ -292,7 +292,7 @@ def _promise(caller: Caller, session: str | None, key: str | None, wanted: JobRe
     return Promise(caller=who[:100], key=key, body_hash=body)
 
 
-def _uuid(text: str) -> UUID:
+def job_id_in(text: str) -> UUID:
     """Any string may stand in the path: what is no id belongs to no job."""
     try:
         return UUID(text)
