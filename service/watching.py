@@ -129,7 +129,7 @@ class Watching:
         reader.is_over = True
         reader.news.set()
 
-    def leave(, reader: Reader) -> None:
+    def leave(self, reader: Reader) -> None:
         job_id = reader.watched.job_id
         if job_id is None:
             self._of_viewer.discard(reader)
