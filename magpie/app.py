@@ -16,6 +16,7 @@ from uuid import UUID
 
 from bot.application import TelegramChat
 from magpie.chat import House, Reach, make_chat, webhook_secret
+from magpie.checks import make_checks
 from magpie.cli import FAILED, OK, say
 from magpie.config import Config, ConfigError, unknown_names
 from magpie.local_chat import LocalChat
@@ -60,7 +61,11 @@ from webapi.download_sessions import DownloadSessionsEndpoints
 from webapi.downloads import add_auto_download
 from webapi.exports import ExportEndpoint
 from webapi.health import HealthEndpoints
+from webapi.job_events import JobEventsEndpoints
+from webapi.job_views import JobViews
+from webapi.jobs import JobsEndpoints
 from webapi.logins import LoginEndpoints
+from webapi.media import MediaFilesEndpoint
 from webapi.opened_sessions import OpenedSessionsEndpoints
 from webapi.own import OwnEndpoints
 from webapi.pages import Pages
@@ -123,6 +128,7 @@ class Service:
             say=say,
         )
         self.people.write_down = self.sessions.flush
+        self.people.write_down = self.sessions.flush
         self.people.settings.on_change(lambda _: self._engine.widen(self.people.settings.width))
         self._links = SignedLinks(secrets.vault, self._clock)
         self._addresses = Addresses(public_url=config.public_url, listen=self.address, links=self._links, media_ttl=config.link_ttl)
@@ -178,6 +184,32 @@ class Service:
         )
         OpenedSessionsEndpoints(self.sessions, self._clock, anonymous=config.anonymous_downloads).register(api)
         jobs = SeenJobs(rows=self._job_rows, database=self._database, downloads=self.downloads, media=self._media)
+        JobEventsEndpoints(
+            jobs=jobs,
+            sessions=self.sessions,
+            watching=self.watching,
+            links=self._links,
+            state=self.state,
+            clock=self._clock,
+        ).register(api)
+        JobsEndpoints(
+            downloads=self.downloads,
+            jobs=jobs,
+            sessions=self.sessions,
+            views=JobViews(addresses, width=config.workers),
+            links=self._links,
+            hosts=frozenset(config.auto_download_hosts),
+            anonymous=config.anonymous_downloads,
+            max_items=config.max_items,
+        ).register(api)
+        MediaFilesEndpoint(database=self._database, media=self._media, links=self._links).register(api)
+        checks = make_checks(
+            database=self._database,
+            media=self._media,
+            fetcher=self._fetcher,
+            min_free_disk=config.min_free_disk,
+            chat=lambda: self.chat.state if self.chat is not None else None,
+        )
         HealthEndpoints(state=self.state, checks=checks).register(api)
         by_webhook = self.chat is not None and config.webhook_url is not None
         add_webhook(
@@ -319,6 +351,7 @@ class Service:
     async def stop(self) -> None:
         """Nothing accepted is lost: running jobs stay as they are in the queue and go on at the next start."""
         self.state.move_to(Stage.STOPPING)
+        self.watching.close()
         self.watching.close()
         await self._stop_chat()
         await self.server.stop_listening()
