@@ -128,7 +128,6 @@ class Service:
             say=say,
         )
         self.people.write_down = self.sessions.flush
-        self.people.write_down = self.sessions.flush
         self.people.settings.on_change(lambda _: self._engine.widen(self.people.settings.width))
         self._links = SignedLinks(secrets.vault, self._clock)
         self._addresses = Addresses(public_url=config.public_url, listen=self.address, links=self._links, media_ttl=config.link_ttl)
@@ -351,7 +350,6 @@ class Service:
     async def stop(self) -> None:
         """Nothing accepted is lost: running jobs stay as they are in the queue and go on at the next start."""
         self.state.move_to(Stage.STOPPING)
-        self.watching.close()
         self.watching.close()
         await self._stop_chat()
         await self.server.stop_listening()
