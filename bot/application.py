@@ -123,6 +123,7 @@ class TelegramChat:
             deliveries=parts.deliveries,
             outbox=self._outbox,
             attachments=attachments,
+            members=parts.members,
             links=parts.links,
             policy=DeliveryPolicy(upload_limit=options.upload_limit, link_life=options.link_life),
         )
@@ -293,6 +294,10 @@ class TelegramChat:
             await self._pages.forget.part_from(account_id)
         except (NotReached, Lost) as silent:
             raise ChatUnreachable(retry_after=TRY_AGAIN_AFTER) from silent
+
+    async def part_from_identity(self, account_id: int, telegram_id: int) -> None:
+        """Before `Pairing.unpair` over HTTP: the identity's open cards go, as with `/forget`. None go where `unpair` will refuse."""
+        await self._pages.forget.part_from_identity(account_id, telegram_id)
 
     # --- updates --------------------------------------------------------------------------------------------------------
 

@@ -18,7 +18,6 @@ from bot.outbox import ChatGone, NotAccepted, NotReached, Outbox
 from bot.problems import notice_of
 from bot.turning import remove_surely, turn
 from bot.wording import escaped
-from service.audit import Actor
 from service.cookies import MAX_SIZE, CookieJars, checked_site
 from service.errors import CardGone, InvalidCookies, MagpieError
 
@@ -65,7 +64,7 @@ class CookiesPage:
         sites = [one.site for one in await self._jars.of_account(account_id) if _short(one.site) == key.id]
         if key.verb != "drop" or not sites:
             raise CardGone
-        await self._jars.remove(Actor(account_id=account_id), account_id, sites[0])
+        await self._jars.remove(visit.actor, account_id, sites[0])
         await turn(self._outbox, query, visit, await self._view(visit))
         return visit.texts.cookies_dropped.format(site=sites[0])
 
@@ -93,8 +92,7 @@ class CookiesPage:
             text = bytes(content).decode("utf-8-sig")
         except UnicodeDecodeError:
             raise InvalidCookies from None
-        account_id = visit.member.account.id
-        return (await self._jars.put(Actor(account_id=account_id), account_id, site, text)).site
+        return (await self._jars.put(visit.actor, visit.member.account.id, site, text)).site
 
     async def _view(self, visit: Visit) -> View:
         texts = visit.texts

@@ -31,6 +31,8 @@ class Looks:
     """What is to be seen of one card, and which of its menus is open."""
 
     shown: View | None = None
+    card: Card | None = None
+    """As it was when it was shown."""
     menu: str = ""
     is_unseen: bool = False
     """Our message was deleted, or the bot was blocked: nobody sees it move."""
@@ -63,6 +65,15 @@ class Display:
 
         With `anew`, a message at the end of the chat takes the place of the old one: it notifies.
         """
+        looks.card = await self._shown(card, member, looks, job=job, lane=lane, anew=anew)
+        return looks.card
+
+    async def take_away(self, looks: Looks) -> None:
+        """Our message goes: nobody is left whose card it is."""
+        if looks.card is not None and looks.card.message_id is not None:
+            await self._outbox.delete(looks.card.place, looks.card.message_id)
+
+    async def _shown(self, card: Card, member: Member, looks: Looks, *, job: Job | None, lane: Lane, anew: bool) -> Card:
         view = view_of(card, await self._situation(card, member, looks, job))
         if anew:
             return await self._in_place_of(card, view, looks)

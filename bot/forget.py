@@ -15,11 +15,11 @@ from bot.outbox import ChatGone, MessageGone, NotAccepted, Outbox
 from bot.problems import notice_of
 from bot.turning import remove_surely, turn
 from bot.wording import escaped
-from service.audit import Actor
 from service.cards import ChatCards
 from service.chat import Card, Place, TelegramCopy
 from service.errors import CardGone, LastSuperuser
 from service.forgetting import Forgetting
+from service.members import Members
 from service.model import LOCAL_ACCOUNT
 from service.pairing import Pairing, is_own
 
@@ -58,9 +58,17 @@ class ForgetPage:
     """The question is bound to who asked: another's press changes nothing."""
 
     def __init__(
-        self, *, forgetting: Forgetting, pairing: Pairing, cards: ChatCards, attendant: Attendant, vault: Vault, outbox: Outbox
+        self,
+        *,
+        forgetting: Forgetting,
+        pairing: Pairing,
+        members: Members,
+        cards: ChatCards,
+        attendant: Attendant,
+        vault: Vault,
+        outbox: Outbox,
     ) -> None:
-        self._forgetting, self._pairing, self._cards = forgetting, pairing, cards
+        self._forgetting, self._pairing, self._members, self._cards = forgetting, pairing, members, cards
         self._attendant, self._vault, self._outbox = attendant, vault, outbox
 
     async def show(self, message: Message, visit: Visit) -> None:
@@ -128,15 +136,22 @@ class ForgetPage:
 
     async def _forget_identity(self, visit: Visit) -> None:
         """What is under way goes on: it is the account's. Handled again, there is nothing left to part with."""
-        user, account = visit.member.user, visit.member.account
-        if not await self._pairing.can_be_left(user, account):
-            return
-        await self._let_go(await self._cards.open_of(account.id, user.id))
-        await self._pairing.unpair(Actor(account_id=account.id), account.id, user.id)
+        account_id, telegram_id = visit.member.account.id, visit.member.user.id
+        if await self.part_from_identity(account_id, telegram_id):
+            await self._pairing.unpair(visit.actor, account_id, telegram_id)
+
+    async def part_from_identity(self, account_id: int, telegram_id: int) -> bool:
+        """Before it is unpaired: the open cards that it asked for go, wherever that was. False, and no change, where it cannot be."""
+        member = await self._members.of_account(account_id, telegram_id)
+        if member is None or member.user.id != telegram_id or not await self._pairing.can_be_left(member.user, member.account):
+            return False
+        await self._let_go([card for card in await self._cards.open_of(account_id) if card.asker_id == telegram_id])
+        return True
 
     async def _let_go(self, cards: Sequence[Card]) -> None:
         """Nobody goes on with what is about to be gone, and no old card shows it as if it were under way."""
         for card in cards:
             await self._attendant.leave(card.id)
-            if card.message_id is not None:
-                await self._outbox.delete(card.place, card.message_id)
+            shown = await self._cards.get(card.id) or card  # it may have got its message meanwhile
+            if shown.message_id is not None:
+                await self._outbox.delete(shown.place, shown.message_id)

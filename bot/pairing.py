@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import parse_qsl
 from uuid import UUID
 
 from telegram import CallbackQuery
@@ -16,7 +17,6 @@ from bot.sessions import unclaimed
 from bot.texts import Texts
 from bot.turning import turn
 from bot.wording import escaped
-from service.audit import Actor
 from service.chat import TelegramUser
 from service.download_sessions import DownloadSessions
 from service.errors import CardGone, CodeInvalid, MagpieError
@@ -24,6 +24,10 @@ from service.model import LOCAL_ACCOUNT, Account
 from service.pairing import CODE_LENGTH, Moves, Offer, Pairing, is_own, masked
 
 KIND = "pair"
+_DEEP_LINK = re.compile(
+    r"(?<!\S)(?:(?:https?://)?(?:www\.)?(?:t|telegram)\.me/(?P<name>\w+)/?|tg:(?://)?resolve/?)\?(?P<query>[\w=&-]+)",
+    re.ASCII | re.IGNORECASE,
+)
 _CODE = re.compile(rf"[A-Z0-9]{{{CODE_LENGTH}}}", re.ASCII)
 
 
@@ -79,10 +83,8 @@ class PairingPage:
             return account
 
     async def _claim(self, visit: Visit, session_id: UUID) -> None:
-        account = visit.member.account
-        actor = Actor(account_id=account.id, is_superuser=account.is_superuser)
         try:
-            await self._sessions.claim(actor, account, session_id)
+            await self._sessions.claim(visit.actor, visit.member.account, session_id)
         except MagpieError as refused:
             await self._outbox.say(visit.place, notice_of(refused, visit.texts))
             return
@@ -96,15 +98,25 @@ class PairingPage:
             lines.append(texts.link_paired_also.format(names=", ".join(escaped(name, 40) for name in others[:10])))
         if is_own(user, account) and not await self._pairing.can_be_left(user, account):
             lines += ["", texts.link_how]
-        named, claims = await unclaimed(self._sessions, visit.member, texts)
-        if named:
-            lines += ["", texts.link_unclaimed, *named]
+        found, claims = await unclaimed(self._sessions, visit)
+        if found:
+            lines += ["", texts.link_unclaimed_all if visit.actor.is_superuser else texts.link_unclaimed, *found]
         return View("\n".join(lines), keyboard(*rows(claims, 2)))
 
 
 def is_code(text: str) -> bool:
     """Whether a deep link's start is meant as a pairing code."""
     return _CODE.fullmatch(plain_code(text)) is not None
+
+
+def code_in_link(text: str, bot_name: str) -> str | None:
+    """The code of a deep link to this bot (`https://t.me/BOT?start=CODE`, with or without what stands before the host; `tg://…`)."""
+    for found in _DEEP_LINK.finditer(text):
+        asked: dict[str, str] = dict(parse_qsl(found["query"]))
+        name = found["name"] or asked.get("domain", "")
+        if name.lower() == bot_name.lower() and "start" in asked:
+            return asked["start"]
+    return None
 
 
 def plain_code(text: str) -> str:

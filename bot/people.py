@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from telegram import CallbackQuery, InlineKeyboardButton, Message
@@ -15,7 +16,6 @@ from bot.turning import turn
 from bot.wording import escaped, size
 from service.accounts import AccountChange, Accounts
 from service.allowances import Role
-from service.audit import Actor
 from service.errors import CardGone
 from service.limits import Quotas, Usage
 from service.model import Account
@@ -65,7 +65,7 @@ class PeoplePage:
         account_id, change = _number(key.id), _CHANGES.get(key.verb)
         if change is None or account_id == visit.member.account.id:
             raise CardGone
-        await self._accounts.change(Actor(account_id=visit.member.account.id, is_superuser=True), account_id, change)
+        await self._accounts.change(replace(visit.actor, is_superuser=True), account_id, change)
         await turn(self._outbox, query, visit, await self._view(visit, _number(key.argument or "0")))
         return visit.texts.kept
 

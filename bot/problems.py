@@ -20,6 +20,7 @@ from service.errors import (
     NotFound,
     NotPaired,
     NotYours,
+    Vanished,
 )
 
 
@@ -70,7 +71,7 @@ def notice_of(error: MagpieError, texts: Texts) -> str:
 
 def _of_family(error: MagpieError, texts: Texts) -> str:
     match error:
-        case CardGone():
+        case CardGone() | Vanished():
             return texts.gone
         case NotYours():
             return texts.not_yours

@@ -23,7 +23,7 @@ from bot.identity import Visit
 from bot.messages import Messages
 from bot.outbox import Outbox
 from bot.pairing import KIND as PAIRING
-from bot.pairing import PairingPage, is_code
+from bot.pairing import PairingPage, code_in_link, is_code
 from bot.people import KIND as PEOPLE
 from bot.people import PeoplePage
 from bot.sessions import KIND as SESSIONS
@@ -96,6 +96,7 @@ class Pages:
         self.forget = ForgetPage(
             forgetting=parts.forgetting,
             pairing=accounts.pairing,
+            members=parts.members,
             cards=parts.cards,
             attendant=parts.attendant,
             vault=vault,
@@ -195,7 +196,10 @@ class Routing:
         return True
 
     async def _link(self, argument: str, message: Message, visit: Visit) -> None:
-        if not await self._messages.take(message, visit, finds_in(message), asks=True):
+        code = code_in_link(argument, self._bot_name)
+        if code is not None:  # an address, too, but none of media
+            await self._pages.pairing.offer(visit, code)
+        elif not await self._messages.take(message, visit, finds_in(message), asks=True):
             await self._pages.pairing.show(visit, argument)
 
     async def _show(self, command: str, argument: str, message: Message, visit: Visit) -> bool:

@@ -14,8 +14,6 @@ from bot.outbox import Outbox
 from bot.texts import Texts
 from bot.turning import turn
 from bot.wording import escaped
-from service.audit import Actor
-from service.chat import Member
 from service.download_sessions import DownloadSessions, Unowned
 from service.errors import CardGone
 from service.model import DownloadSession
@@ -47,7 +45,7 @@ class SessionsPage:
         folder, account = _folder(key.id), visit.member.account
         match key.verb:
             case "claim":
-                await self._sessions.claim(Actor(account_id=account.id), account, folder)
+                await self._sessions.claim(visit.actor, account, folder)
                 await turn(self._outbox, query, visit, await self._view(visit, 0))
                 return visit.texts.claimed
             case "ask":
@@ -74,18 +72,18 @@ class SessionsPage:
         else:
             lines.append(texts.sessions_empty)
         delete = [button(f"🗑 {number}", Key(KIND, one.session.folder.hex, "ask")) for number, one in numbered]
-        others, claims = await unclaimed(self._sessions, visit.member, texts)
+        others, claims = await unclaimed(self._sessions, visit)
         if others:
-            lines += ["", texts.sessions_unclaimed, *others]
+            lines += ["", texts.sessions_unclaimed_all if visit.actor.is_superuser else texts.sessions_unclaimed, *others]
         return View("\n".join(lines), keyboard(*rows(delete), _turns(skip, len(own), count, texts), *rows(claims, 2)))
 
 
-async def unclaimed(sessions: DownloadSessions, member: Member, texts: Texts) -> tuple[list[str], list[InlineKeyboardButton]]:
-    """Those that name the account, newest first, and what claims them."""
-    found, _ = await sessions.unowned(Actor(account_id=member.account.id), limit=len(LETTERS))
+async def unclaimed(sessions: DownloadSessions, visit: Visit) -> tuple[list[str], list[InlineKeyboardButton]]:
+    """Those that name the account (for a superuser: all), newest first, and what claims them."""
+    found, _ = await sessions.unowned(visit.actor, limit=len(LETTERS))
     lettered = list(zip(LETTERS, found, strict=False))
-    lines = [f"{letter}. {_unclaimed_line(one, texts)}" for letter, one in lettered]
-    return lines, [_claim(letter, one.session, texts) for letter, one in lettered]
+    lines = [f"{letter}. {_unclaimed_line(one, visit.texts)}" for letter, one in lettered]
+    return lines, [_claim(letter, one.session, visit.texts) for letter, one in lettered]
 
 
 def _claim(letter: str, session: DownloadSession, texts: Texts) -> InlineKeyboardButton:

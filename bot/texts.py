@@ -324,6 +324,7 @@ ENGLISH = Texts(
         "last_superuser": "Nobody else could look after this bot then: make another account a superuser first.",
         "session_not_found": "There is no such download session that you could claim.",
         "user_not_found": "There is no such account any more.",
+        "busy": "Something else changed the same in this moment. Please try again.",
         "not_paired": "This chat is not paired with an account.",
         "invalid_cookies": "This is no cookies.txt with cookies of that site.",
         "cookies_not_found": "I keep no cookies of this site.",

@@ -22,6 +22,7 @@ class AccountTexts:
     link_paired_also: str
     link_how: str
     link_unclaimed: str
+    link_unclaimed_all: str
     link_offer: str
     link_number: str
     link_moves: str
@@ -39,6 +40,7 @@ class AccountTexts:
     sessions_title: str
     sessions_empty: str
     sessions_unclaimed: str
+    sessions_unclaimed_all: str
     sessions_line: str
     sessions_untitled: str
     sessions_delete_ask: str
@@ -104,6 +106,7 @@ ENGLISH_ACCOUNTS = AccountTexts(
     link_paired_also="Paired with it too: {names}",
     link_how="To pair this chat with an account, get a code there and send me <code>/link CODE</code>.",
     link_unclaimed="<b>Unclaimed downloads that name this account</b>",
+    link_unclaimed_all="<b>Unclaimed downloads</b>",
     link_offer="<b>Join this account?</b>\n<b>{name}</b>{address}",
     link_number="Compare this number with the one that your other screen shows: <b>{number}</b>",
     link_moves="What you had in this chat moves there: {history} entries of history, {files} files.",
@@ -119,6 +122,7 @@ ENGLISH_ACCOUNTS = AccountTexts(
     sessions_title="<b>Downloads</b>",
     sessions_empty="There are no downloads of yours.",
     sessions_unclaimed="<b>Unclaimed</b>, but they name you",
+    sessions_unclaimed_all="<b>Unclaimed</b>",
     sessions_line="{title} · jobs: {jobs} · {date}",
     sessions_untitled="without a title",
     sessions_delete_ask=(

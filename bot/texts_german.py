@@ -188,6 +188,7 @@ GERMAN = Texts(
         "last_superuser": "Dann könnte sich niemand mehr um diesen Bot kümmern: Mach zuerst ein anderes Konto zum Superuser.",
         "session_not_found": "Es gibt keine solche Download-Sitzung, die du übernehmen könntest.",
         "user_not_found": "Dieses Konto gibt es nicht mehr.",
+        "busy": "Etwas anderes hat im selben Moment dasselbe geändert. Bitte versuch es noch einmal.",
         "not_paired": "Dieser Chat ist mit keinem Konto verbunden.",
         "invalid_cookies": "Das ist keine cookies.txt mit Cookies dieser Seite.",
         "cookies_not_found": "Von dieser Seite habe ich keine Cookies.",

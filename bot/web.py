@@ -23,7 +23,7 @@ class WebPage:
         if self._address is None:
             await self._outbox.say(visit.place, visit.texts.web_without_address)
             return
-        code = await self._logins.sign_in_code(visit.member.account)
+        code = await self._logins.sign_in_code(visit.member.account, visit.member.user.id)
         link = f"{self._address.rstrip('/')}/app/sign-in?{urlencode({'code': code})}"
         minutes = round(SIGN_IN_LIFE.total_seconds() / 60)
         await self._outbox.say(visit.place, visit.texts.web_link.format(minutes=minutes, link=escaped(link, 2000)))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import getpass
 import logging
+import os
 import secrets
+import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
@@ -24,6 +26,8 @@ from service.accounts import AccountChange, Accounts, NewAccount, checked_userna
 from service.audit import Actor
 from service.download_sessions import DownloadSessions, Unowned
 from service.errors import AccountNotFound, DownloadSessionNotFound, InvalidAccount, InvalidInput, MagpieError
+from service.events import JobEventBus
+from service.limits import NobodyStarts
 from service.model import Account
 from storage.database import SqlDatabase
 from storage.migrate import DatabaseUnusable, upgrade
@@ -35,6 +39,8 @@ OPERATOR = Actor(account_id=None, is_superuser=True)
 T = TypeVar("T")
 PAGE = 500
 LONGEST_LINE = 8192
+READER_GONE = 128 + signal.SIGPIPE
+"""As a shell tells of a program that ended because nobody read on."""
 USUAL_HOURS, MOST_HOURS = 24.0, 24.0 * 366 * 100
 
 
@@ -50,6 +56,10 @@ class NoPassword(MagpieError):
     code = "no_password"
 
 
+class NobodyReads(Exception):
+    """Whoever read our standard output has read enough."""
+
+
 def add_account(config: Config, name: str, *, email: str, is_superuser: bool, as_json: bool) -> int:
     """Returns the exit status, as all of these."""
 
@@ -60,7 +70,7 @@ def add_account(config: Config, name: str, *, email: str, is_superuser: bool, as
     async def add(place: _Place, new: NewAccount) -> None:
         account = await place.accounts.create(OPERATOR, new)
         if as_json:
-            show_json(_told(account))
+            _print_json(_told(account))
         else:
             say(f"{account.username} is there now{', a superuser' if account.is_superuser else ''}.")
 
@@ -77,7 +87,7 @@ def list_accounts(config: Config, *, as_json: bool) -> int:
                 break
             found += page
         if as_json:
-            show_json([_told(account) for account in found])
+            _print_json([_told(account) for account in found])
         else:
             _print_columns([_line(account) for account in found])
 
@@ -105,7 +115,7 @@ def link(config: Config, username: str, *, hours: float | None, session_id: UUID
         account, found = await place.sessions.claim_for(username, hours=within, session_id=session_id, dry_run=is_dry_run)
         if as_json:
             sessions = [_told_session(one) for one in found]
-            show_json({"username": account.username, "dry_run": is_dry_run, "linked": len(found), "sessions": sessions})
+            _print_json({"username": account.username, "dry_run": is_dry_run, "linked": len(found), "sessions": sessions})
             return
         what = "1 session" if len(found) == 1 else f"{len(found)} sessions"
         say(f"{'Would link' if is_dry_run else 'Linked'} {what} to {account.username}{':' if found else '.'}")
@@ -133,19 +143,19 @@ def _do(config: Config, act: Callable[[_Place, T], Awaitable[None]], ask: Callab
     except InvalidInput as wrong:
         say(wrong.message)
         return FAILED if isinstance(wrong, InvalidAccount) and wrong.field == "password" else USAGE
+    except NobodyReads:
+        return READER_GONE
     except AccountNotFound:
         say("There is no account of this name.")
-        return FAILED
     except DownloadSessionNotFound:
         say("There is no download session of this id, or somebody owns it.")
-        return FAILED
     except sa.exc.SQLAlchemyError as wrong:
         say(f"The database cannot be used: {_reason(wrong)}")
-        return FAILED
     except (MagpieError, ConfigError, DatabaseUnusable, OSError) as wrong:
         say(" ".join(str(wrong).split()))
-        return FAILED
-    return OK
+    else:
+        return OK
+    return FAILED
 
 
 async def _act(config: Config, act: Callable[[_Place, T], Awaitable[None]], asked: T) -> None:
@@ -163,7 +173,9 @@ async def _place(config: Config) -> AsyncIterator[_Place]:
     try:
         with closing(Argon2Hashes()) as hashes:
             accounts = Accounts(database=database, hashes=hashes, rates=MemoryRates(), clock=clock, setup_code=secrets.token_urlsafe())
-            yield _Place(accounts=accounts, sessions=DownloadSessions(database=database, clock=clock))
+            yield _Place(
+                accounts=accounts, sessions=DownloadSessions(database=database, quota=NobodyStarts(), events=JobEventBus(), clock=clock)
+            )
     finally:
         await database.close()
 
@@ -241,9 +253,29 @@ def _session_line(one: Unowned) -> list[str]:
     return [str(one.session.folder), f"{one.session.created_at:%Y-%m-%d %H:%M}", jobs, one.title or ""]
 
 
+@contextmanager
+def _standard_output() -> Iterator[None]:
+    """Raises `NobodyReads`: a pipe that breaks here is no failure, unlike one to the database."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is still buffered would be tried, and complained of, once more at the interpreter's end.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+        raise NobodyReads from None
+
+
+def _print_json(value: Any) -> None:
+    with _standard_output():
+        show_json(value)
+
+
 def _print_columns(lines: list[list[str]]) -> None:
     """To standard output; of what came from elsewhere only what can be printed."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        cells = ["".join(one if one.isprintable() else " " for one in cell).ljust(width) for cell, width in zip(line, widths, strict=True)]
-        sys.stdout.write("  ".join(cells).rstrip() + "\n")
+    with _standard_output():
+        for line in lines:
+            clean = ("".join(one if one.isprintable() else " " for one in cell) for cell in line)
+            sys.stdout.write("  ".join(cell.ljust(width) for cell, width in zip(clean, widths, strict=True)).rstrip() + "\n")

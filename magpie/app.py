@@ -119,6 +119,8 @@ class Service:
         self.people = make_people(
             config,
             database=self._database,
+            quota=self._quotas,
+            events=self._events,
             downloads=self.downloads,
             media=self._media,
             vault=secrets.vault,

@@ -68,10 +68,11 @@ class TerminalMail:
     """Shows the link to whoever started the service, on a terminal and nowhere else."""
 
     def __init__(self, say: Callable[[str], None], *, address: str) -> None:
+        """`say` writes to standard error."""
         self._say, self._address = say, address
 
     async def send_reset(self, account: Account, token: str) -> None:
-        if not sys.stdout.isatty():
+        if sys.stderr is None or not sys.stderr.isatty():  # None: it was closed before the start
             log.warning("a password reset was asked for, and there is no way to send it: set MAGPIE_SMTP_URL")
             return
         self._say(f"New password for {account.username}: {self._address}/app/reset?token={token} (works once, for an hour)")

@@ -22,7 +22,7 @@ from service.forgetting import Forgetting
 from service.logins import Logins
 from service.mini_app import MiniApp
 from service.pairing import Pairing
-from service.ports import Clock, Ids, Media
+from service.ports import Clock, Ids, JobEvents, Media, Quota
 from service.settings import LiveSettings
 from storage.database import SqlDatabase
 from storage.password_hashes import Argon2Hashes
@@ -56,6 +56,7 @@ class People:
     forgetting: Forgetting
     setup_code: str
     clock: Clock
+    downloads: Downloads
     write_down: Callable[[], Awaitable[None]] | None = None
     """More of what is written down in one statement a minute."""
 
@@ -63,6 +64,7 @@ class People:
         """Settings are looked at again, and uses of keys are written down."""
         loop = asyncio.get_running_loop()
         written = loop.time()
+        await self._finish_forgetting()
         while True:
             await asyncio.sleep(LOOK_AGAIN)
             try:
@@ -74,10 +76,18 @@ class People:
                 # The task's outermost loop: a database that does not answer for a moment must not end it.
                 log.exception("settings could not be looked at")
 
+    async def _finish_forgetting(self) -> None:
+        try:
+            await self.forgetting.finish()
+        except Exception:
+            # Tried again at the next start: it must not keep everybody else out.
+            log.exception("an account that is being deleted could not be deleted")
+
     async def _write_down(self) -> None:
         await self.keys.flush()
         if self.write_down is not None:
             await self.write_down()
+        await self.downloads.fill_places()
         async with self.database.write() as transaction:
             await transaction.one_time_codes.drop_expired(self.clock.now())
             await transaction.ended_logins.drop_expired(self.clock.now())
@@ -94,6 +104,8 @@ def make_people(
     config: Config,
     *,
     database: SqlDatabase,
+    quota: Quota,
+    events: JobEvents,
     downloads: Downloads,
     media: Media,
     vault: MultiFernetVault,
@@ -115,11 +127,12 @@ def make_people(
         keys=ApiKeys(database=database, clock=clock),
         pairing=Pairing(database=database, rates=rates, clock=clock),
         jars=CookieJars(database=database, clock=clock),
-        sessions=DownloadSessions(database=database, clock=clock),
+        sessions=DownloadSessions(database=database, quota=quota, events=events, clock=clock),
         trail=AuditTrail(database),
         settings=LiveSettings(database=database, clock=clock, media_root=config.media, width=config.workers),
         mini_app=MiniApp(database=database, clock=clock, token=config.bot_token) if config.bot_token else None,
         forgetting=Forgetting(database=database, downloads=downloads, media=media, clock=clock),
         setup_code=setup_code,
         clock=clock,
+        downloads=downloads,
     )

@@ -19,6 +19,8 @@ from service.rates import Rate, Rates
 USERNAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?", re.ASCII)
 _TELEGRAM = re.compile(r"tg-\d+(?:-\d+)?", re.ASCII | re.IGNORECASE)
 RESERVED = frozenset({"local", "me", "anonymous", "magpie"})
+LONGEST_EMAIL = 320
+"""Characters, of the case-folded address, which may be longer than what was typed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +80,8 @@ class Accounts:
         """
         if not actor.is_superuser:
             await self._may_be_first(actor, first or Newcomer())
-        username = checked_username(new.username)
-        password = passwords.check(new.password, username, new.email)
+        username, email = checked_username(new.username), _checked_email(new.email)
+        password = passwords.check(new.password, username, email)
         password_hash = await self._hashes.hash(password)
         now = self._clock.now()
         async with self._database.write() as transaction:
@@ -90,7 +92,7 @@ class Accounts:
             account = await transaction.accounts.add(
                 username,
                 now,
-                email=new.email,
+                email=email,
                 password_hash=password_hash,
                 is_active=new.is_active or is_first,
                 is_superuser=new.is_superuser or is_first,
@@ -131,12 +133,7 @@ class Accounts:
         A new password, or a block, ends all logins and revokes nothing else. Raises `AccountNotFound`, `Forbidden`,
         `InvalidAccount`, `NameTaken`, `LastSuperuser`.
         """
-        if account_id == LOCAL_ACCOUNT:
-            raise Forbidden("The built-in account cannot be changed.")
-        if not actor.is_superuser and actor.account_id != account_id:
-            raise AccountNotFound
-        if change.is_about_rights and not actor.is_superuser:
-            raise Forbidden
+        await self._may_change(actor, account_id, change)
         before = await self.get(account_id)
         wanted = _applied(before, change)
         password_hash = None
@@ -156,8 +153,21 @@ class Accounts:
             if password_hash is not None or changed.email != present.email or not changed.is_active:
                 await forget_codes(transaction, account_id)
             for act in _acts(present, changed, has_new_password=password_hash is not None):
-                await self._note(transaction, actor, act, changed)
+                renamed = f"{present.username} → {changed.username}" if act is Act.ACCOUNT_CHANGED else None
+                await self._note(transaction, actor, act, changed, renamed if present.username != changed.username else None)
         return replace(changed, has_password=changed.has_password or password_hash is not None)
+
+    async def _may_change(self, actor: Actor, account_id: int, change: AccountChange) -> None:
+        if account_id == LOCAL_ACCOUNT:
+            raise Forbidden("The built-in account cannot be changed.")
+        if actor.is_superuser:
+            return
+        if actor.account_id != account_id:
+            raise AccountNotFound
+        if change.is_about_rights:
+            raise Forbidden
+        if change.password is not None and await self.needs_first_user():  # else nobody could become it any more
+            raise Forbidden("The first password is for whoever runs the service.")
 
     async def keep_a_superuser(self, account: Account) -> None:
         """Raises `LastSuperuser` when nobody else could look after things once this account is gone."""
@@ -189,6 +199,13 @@ def checked_username(text: str) -> str:
     return text
 
 
+def _checked_email(text: str) -> str:
+    """Raises `InvalidAccount`. Its form is looked at where it comes in."""
+    if len(text.casefold()) > LONGEST_EMAIL:
+        raise InvalidAccount("email", "This e-mail address is too long.")
+    return text
+
+
 def _applied(account: Account, change: AccountChange) -> Account:
     username = account.username
     if change.username is not None and change.username != username:
@@ -196,7 +213,7 @@ def _applied(account: Account, change: AccountChange) -> Account:
     return replace(
         account,
         username=username,
-        email=change.email if change.email is not None else account.email,
+        email=_checked_email(change.email) if change.email is not None else account.email,
         is_active=account.is_active if change.is_active is None else change.is_active,
         is_superuser=account.is_superuser if change.is_superuser is None else change.is_superuser,
         role=change.role or account.role,

@@ -17,7 +17,17 @@ from service.choices import default_of, part_of, remembered
 from service.cookies import cookies_for
 from service.descriptions import Description, DescriptionKind, ListItem
 from service.downloads import Downloads, Order
-from service.errors import AlreadyChosen, CardGone, FetchFailed, InvalidInput, JobNotFound, JobNotLive, JobNotRetryable, NotYours
+from service.errors import (
+    AlreadyChosen,
+    Blocked,
+    CardGone,
+    FetchFailed,
+    InvalidInput,
+    JobNotFound,
+    JobNotLive,
+    JobNotRetryable,
+    NotYours,
+)
 from service.media_url import MediaUrl
 from service.model import PUBLIC, Job, Origin
 from service.ports import Clock, Database, Transaction
@@ -129,6 +139,7 @@ class ChatCards:
             id=new_card_id() if request.cause is None else card_id_of(request.bot_id, request.cause),
             bot_id=request.bot_id,
             account_id=member.account.id,
+            asker_id=member.user.id,
             place=request.place,
             request_id=request.message_id,
             position=position,
@@ -194,14 +205,14 @@ class ChatCards:
     # --- choosing ---------------------------------------------------------------------------------------------------
 
     async def start_default(self, card: Card, member: Member) -> Card:
-        """What starts by itself. Raises what `Downloads.submit` raises; `AlreadyChosen` when a button was faster."""
+        """What starts by itself. Raises `Blocked`, what `Downloads.submit` raises, and `AlreadyChosen` when a button was faster."""
         assert card.description is not None
         selection = default_of(part_of(card.description, card.clip), member.preferences, self.policy.upload_limit)
         assert selection is not None
         return (await self._order(card, member, selection, remember=False))[0]
 
     async def choose(self, card: Card, member: Member, selection: Selection) -> Card:
-        """Order it. Raises `AlreadyChosen` on a second press, and what `Downloads.submit` raises."""
+        """Order it. Raises `AlreadyChosen` on a second press, `Blocked`, and what `Downloads.submit` raises."""
         if card.state not in {CardState.OFFERED, CardState.FAILED}:
             raise AlreadyChosen
         return (await self._order(card, member, selection, remember=True))[0]
@@ -242,6 +253,9 @@ class ChatCards:
 
     def _also(self, card: Card, member: Member, habit: Selection | None) -> Callable[[Transaction, Job], Awaitable[None]]:
         async def also(transaction: Transaction, job: Job) -> None:
+            account = await transaction.accounts.get(member.account.id)
+            if account is None or not account.is_active:  # since whoever asked was let in
+                raise Blocked
             if not await transaction.cards.save(card.ordered(job.id), if_state=card.state):
                 raise AlreadyChosen
             await self._deliver_with(transaction, card, job)

@@ -17,9 +17,14 @@ from service.ports import Clock, Database, Transaction
 MAX_SIZE = 256 * 1024
 """Characters that one site's cookies may have."""
 MAX_SITES = 100
+_SUFFIX = re.compile(r"(?:ac|co|com|edu|gov|net|org)\.[a-z]{2}", re.ASCII)
+"""Names such as `co.uk`, below which everybody has a name of their own: those that can be told without a list."""
 _SITE = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 _NETSCAPE = "# Netscape HTTP Cookie File"
 _FIELDS = 7
+_SECONDS = re.compile(r"([0-9]{1,12})(?:\.[0-9]*)?", re.ASCII)
+_END_OF_TIME = 253_402_300_799
+"""The last second of the year 9999, the last one that a date can have."""
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}", re.ASCII)
 _VALUE = re.compile(r"[\x20-\x3a\x3c-\x7e]{0,4096}", re.ASCII)
 
@@ -37,6 +42,8 @@ def checked_site(text: str) -> str:
     site = text.strip().lower().strip(".").removeprefix("www.")
     if not _SITE.fullmatch(site) or len(site) > 253:  # noqa: PLR2004 - DNS's limit
         raise InvalidCookies("The site is named by its host, such as youtube.com.")
+    if _SUFFIX.fullmatch(site):
+        raise InvalidCookies(f"{site} is the end of many sites' names; name one of them, such as example.{site}.")
     return site
 
 
@@ -60,7 +67,9 @@ def _from_json(text: str, site: str) -> list[str]:
         raise InvalidCookies from None
     if isinstance(given, list):  # as browsers' extensions export them
         own = [one for one in given if isinstance(one, dict) and _belongs(str(one.get("domain", site)), site)]
-        given = {str(one.get("name")): one.get("value") for one in own}
+        if not all(isinstance(one.get("name"), str) for one in own):
+            raise InvalidCookies
+        given = {one["name"]: one.get("value") for one in own}
     if not isinstance(given, dict):
         raise InvalidCookies
     expires = str(int(time.time()) + 10 * 365 * 86400)
@@ -91,12 +100,15 @@ def _line(fields: Sequence[object]) -> str:
     if not all(isinstance(field, str) for field in fields):
         raise InvalidCookies
     domain, subdomains, path, secure, expires, name, value = (str(field) for field in fields)
-    seconds = expires.strip().partition(".")[0]
-    is_sound = seconds.lstrip("-").isdigit() and path.startswith("/") and path.isprintable()
-    if not (is_sound and _NAME.fullmatch(name) and _VALUE.fullmatch(value)):
+    seconds = _SECONDS.fullmatch(expires.strip())
+    is_sound = path.startswith("/") and path.isprintable() and _NAME.fullmatch(name) and _VALUE.fullmatch(value)
+    if seconds is None or int(seconds[1]) > _END_OF_TIME or not is_sound:
         raise InvalidCookies
-    flags = ["TRUE" if flag.upper() == "TRUE" else "FALSE" for flag in (subdomains, secure)]
-    return "\t".join((domain.strip().lower(), flags[0], path, flags[1], seconds, name, value))
+    host, is_for_all = domain.strip().lower(), subdomains.upper() == "TRUE" or domain.strip().startswith(".")
+    if is_for_all:  # where the dot and the word differ, Python's jar refuses the whole file
+        host = f".{host.lstrip('.')}"
+    flags = ["TRUE" if flag else "FALSE" for flag in (is_for_all, secure.upper() == "TRUE")]
+    return "\t".join((host, flags[0], path, flags[1], seconds[1], name, value))
 
 
 class CookieJars:

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from service.audit import Act, Actor, AuditEntry
 from service.errors import ApiKeyNotFound, InvalidAccount, LimitReached
+from service.locking import lock_account
 from service.model import Account
 from service.ports import Clock, Database
 
@@ -60,6 +61,8 @@ class OneTimeCode:
     purpose: Purpose
     account_id: int
     number: int | None = None
+    telegram_id: int | None = None
+    """The identity that asked for it in the chat: it is good only while that one belongs to the account."""
     created_at: datetime
     expires_at: datetime
 
@@ -92,6 +95,7 @@ class ApiKeys:
             created_at=now,
         )
         async with self._database.write() as transaction:
+            await lock_account(transaction, account.id)
             if len(await transaction.api_keys.of_account(account.id)) >= MAX_KEYS:
                 raise LimitReached(f"An account has at most {MAX_KEYS} keys; revoke one first.")
             key = await transaction.api_keys.add(key)
@@ -122,7 +126,7 @@ class ApiKeys:
         async with self._database.read() as transaction:
             key = await transaction.api_keys.by_digest(digest_of(secret))
             account = await transaction.accounts.get(key.account_id) if key else None
-        if key is None or account is None or not account.is_active:
+        if key is None or account is None or not account.is_there:
             return None
         assert key.id is not None
         self._used[key.id] = self._clock.now()

@@ -26,7 +26,8 @@ from service.errors import (
 )
 from service.expanding import MOST_JOBS, Expansion
 from service.fetching import Fetcher
-from service.limits import LOCAL_PAYER, payer_of
+from service.limits import payer_of
+from service.locking import LOCAL_PAYER, lock_for
 from service.media_url import MediaUrl
 from service.model import DownloadSession, Job, JobFile, JobStatus, Origin
 from service.ports import Clock, Database, Engine, IdempotencyKey, Ids, JobEvents, Media, Quota, Transaction
@@ -57,6 +58,8 @@ class Order:
     max_items: int | None = None
     """How many items of a list are taken; None where a list is refused."""
     requested_username: str | None = None
+    requested_id: int | None = None
+    """The account of that name."""
     refresh: bool = False
 
 
@@ -137,6 +140,7 @@ class Downloads:
         prepared = await self._prepared(orders)
         try:
             async with self._database.write() as transaction:
+                await lock_for(transaction, prepared.jobs[0])  # the others are the same caller's
                 accepted = await self._accept(transaction, prepared)
                 if promise:
                     await self._keep(transaction, promise, [job for job, _ in accepted])
@@ -204,6 +208,7 @@ class Downloads:
             owner_id=order.account_id,
             created_by=order.origin,
             requested_username=order.requested_username,
+            requested_id=order.requested_id,
             closes_with_job=True,
             address=None if order.is_local or order.payer_id is not None or order.account_id is not None else order.address,
             created_at=job.created_at,
@@ -250,6 +255,7 @@ class Downloads:
             job = self._job(order, is_private=await cookies_for(transaction, order.account_id, once[0].url) is not None)
         parent = lists.parent_of(job, title, once)
         async with self._database.write() as transaction:
+            await lock_for(transaction, parent)
             await self._open_or_check(transaction, order, parent)
             if not await transaction.jobs.add(parent):
                 twin = await self._twin(transaction, parent)
@@ -266,11 +272,12 @@ class Downloads:
 
     def _job(self, order: Order, *, is_private: bool) -> Job:
         session_id = order.download_session_id or self._ids.new()
+        payer = order.account_id if order.payer_id is None else order.payer_id
         return Job(
             id=self._ids.new(),
             download_session_id=session_id,
             account_id=order.account_id,
-            payer=LOCAL_PAYER if order.is_local else payer_of(order.payer_id or order.account_id, order.address),
+            payer=LOCAL_PAYER if order.is_local else payer_of(payer, order.address),
             origin=order.origin,
             url=order.url,
             selection=order.selection,
@@ -363,10 +370,10 @@ class Downloads:
                 ended = child.cancelled(self._clock.now())
                 await transaction.jobs.save(ended, if_seq=child.seq)
                 children.append(ended)
-                started += [ended, *await endings.end(transaction, ended, [])]
+                started += [ended, *await endings.end(transaction, self._quota, ended, [])]
             for one in (cancelled, *children):
                 await self._quota.spent(transaction, one, one.fetched_bytes)
-            started += await endings.end(transaction, cancelled, [])
+            started += await endings.end(transaction, self._quota, cancelled, [])
         await self._stop_working_on([job, *children])
         for changed in (cancelled, *started):
             self._events.publish(changed)
@@ -387,8 +394,7 @@ class Downloads:
         """Of a list, what did not come. Raises `JobNotFound`, `JobNotRetryable`, `Conflict`, `LimitReached`: then nothing changed."""
         job = await self.get(job_id)
         async with self._database.write() as transaction:
-            if job.payer is not None:
-                await transaction.charges.lock(job.payer)  # before any row, as everybody does
+            await lock_for(transaction, job)
             if job.is_list:
                 changed = await self._retry_items(transaction, job)
             else:
@@ -435,7 +441,8 @@ class Downloads:
             # A cancelled attempt on its way out: it would take this one's directory with it.
             await asyncio.wait({earlier})
         async with self._database.write() as transaction:
-            job = await transaction.jobs.get(job_id)
+            known = await transaction.jobs.get(job_id)
+            job = await endings.locked(transaction, known) if known else None
             started = await self._start(transaction, job) if job else None
         if started is None:
             return
@@ -457,8 +464,8 @@ class Downloads:
     async def _start(self, transaction: Transaction, job: Job) -> Job | None:
         if not job.status.is_live:
             return None
-        if not await self._quota.may_start(transaction, job):
-            await transaction.jobs.save(job.waiting(endings.place_of(job)), if_seq=job.seq)
+        if job.payer is not None and await self._quota.free_places(transaction, job.payer) == 0:
+            await transaction.jobs.save(job.waiting(job.payer), if_seq=job.seq)
             return None
         started = job.started(self._clock.now())
         return started if await transaction.jobs.save(started, if_seq=job.seq) else None
@@ -476,6 +483,19 @@ class Downloads:
                 await endings.requeue(transaction, job)
         self._drop_abandoned({job.id for job in live})
         return len(lost)
+
+    async def fill_places(self) -> int:
+        """Who waits for a place that is free goes on: it became free by a changed limit, or elsewhere. Returns how many."""
+        async with self._database.read() as transaction:
+            payers = await transaction.jobs.payers_waited_for()
+        started: list[Job] = []
+        for payer in payers:
+            async with self._database.write() as transaction:
+                await transaction.charges.lock(payer)
+                started += await endings.fill_places(transaction, self._quota, payer)
+        for job in started:
+            self._events.publish(job)
+        return len(started)
 
     def _drop_abandoned(self, live: set[UUID]) -> None:
         for job_id in self._media.abandoned_work():

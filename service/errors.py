@@ -203,6 +203,18 @@ class NameTaken(Conflict):
     code = "name_taken"
 
 
+class Vanished(Conflict):
+    """What this belongs to has just been deleted."""
+
+    code = "gone"
+
+
+class Clash(Unavailable):
+    """Others changed the same things in this moment; try again."""
+
+    code = "busy"
+
+
 class LastSuperuser(Conflict):
     """This is the last superuser: make another one first."""
 

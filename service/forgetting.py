@@ -10,6 +10,7 @@ from service.audit import Act, AuditEntry
 from service.chat import TelegramCopy
 from service.downloads import Downloads
 from service.errors import Forbidden, JobNotFound, JobNotLive, LastSuperuser
+from service.locking import lock_payers
 from service.model import LOCAL_ACCOUNT, Account, Job, JobFile
 from service.ports import Clock, Database, Media, Transaction
 
@@ -97,23 +98,43 @@ class Forgetting:
         """
         account_id = account.id
         await self.check(account)
+        await self._close(account_id)
         await self._leavings.stop(await self._jobs(account_id))
         files = await self._leavings.files(await self._jobs(account_id))
         kept = await self._leavings.delete(files)
         async with self._database.write() as transaction:
             media = {file.media.id for file in files if file.media.id is not None}
-            await transaction.accounts.lock_rights()
+            await lock_payers(transaction, [f"account:{account_id}"])
             sessions = await transaction.download_sessions.of_account(account_id)  # before they go with the account
             if await transaction.accounts.locked(account_id) is not None:
-                await _keep_a_superuser(transaction, account_id)  # another one may have gone since `check`
                 await self._remove(transaction, account_id)
             await transaction.media_files.forget_addresses([f"account:{account_id}", *(f"session:{one.id}" for one in sessions)])
             unused = await transaction.media_files.drop_unused(sorted(media))
         await self._leavings.delete_paths(set(unused) - kept)
         log.info("account forgotten", extra={"files": len(files)})
 
+    async def _close(self, account_id: int) -> None:
+        """From now on nothing new is accepted for the account: what there is by now is all that there is to delete."""
+        async with self._database.write() as transaction:
+            await transaction.accounts.lock_rights()
+            await lock_payers(transaction, [f"account:{account_id}"])
+            present = await transaction.accounts.locked(account_id)
+            if present is not None and not present.is_leaving:
+                await _keep_a_superuser(transaction, account_id)  # another one may have gone since `check`
+                await transaction.accounts.leave(account_id)
+
+    async def finish(self) -> int:
+        """At the start: delete the accounts whose deletion was cut short. Returns how many."""
+        async with self._database.read() as transaction:
+            leaving = await transaction.accounts.leaving()
+        for account in leaving:
+            await self.forget(account)
+        return len(leaving)
+
     async def _remove(self, transaction: Transaction, account_id: int) -> None:
         await transaction.audit.forget(account_id)
+        if (account := await transaction.accounts.get(account_id)) is not None:
+            await transaction.download_sessions.forget_name(account)
         await transaction.accounts.remove(account_id)
         if self._clock is not None:  # the bare number, which is never given to anybody again
             entry = AuditEntry(at=self._clock.now(), account_id=None, action=Act.ACCOUNT_DELETED, subject_id=account_id)
@@ -134,6 +155,6 @@ class Forgetting:
 
 async def _keep_a_superuser(transaction: Transaction, account_id: int) -> None:
     account = await transaction.accounts.get(account_id)
-    loses = account is not None and account.is_superuser and account.is_active
+    loses = account is not None and account.is_superuser and account.is_active and not account.is_leaving
     if loses and not await transaction.accounts.has_superuser(besides=[account_id], active=True):
         raise LastSuperuser

@@ -9,10 +9,9 @@ from uuid import UUID
 
 from service.allowances import ANONYMOUS, DAY, UNLIMITED, Allowance
 from service.errors import DailyBytesReached, DailyJobsReached, StorageFull
-from service.model import LOCAL_ACCOUNT, Account, Job
+from service.locking import LOCAL_PAYER
+from service.model import Account, Job
 from service.ports import Clock, Transaction
-
-LOCAL_PAYER = f"account:{LOCAL_ACCOUNT}"
 
 
 def payer_of(account_id: int | None, address: str | None) -> str | None:
@@ -64,9 +63,20 @@ class NoQuota:
     async def refund(self, transaction: Transaction, job: Job) -> None:
         """Nothing was charged."""
 
-    async def may_start(self, transaction: Transaction, job: Job) -> bool:
-        del transaction, job
-        return True
+    async def may_fetch(self, transaction: Transaction, job: Job) -> None:
+        """Raises nothing."""
+
+    async def free_places(self, transaction: Transaction, payer: str) -> int | None:
+        del transaction, payer
+        return None
+
+
+class NobodyStarts(NoQuota):
+    """For a process that runs no jobs: who waits for a place is looked after by the service."""
+
+    async def free_places(self, transaction: Transaction, payer: str) -> int | None:
+        del transaction, payer
+        return 0
 
 
 class Quotas:
@@ -80,7 +90,7 @@ class Quotas:
         payer = jobs[0].payer if jobs else None
         if payer is None or payer == LOCAL_PAYER:
             return
-        allowance = await self._allowance_of(transaction, jobs[0])
+        allowance = await self._allowance_of(transaction, payer)
         now = self._clock.now()
         if allowance != UNLIMITED:
             await transaction.charges.lock(payer)
@@ -94,8 +104,16 @@ class Quotas:
             # The one whose end brings the count below the limit; for more than a day's worth there is none.
             oldest = await transaction.charges.nth_oldest(payer, since, spent.jobs + more - allowance.jobs_a_day - 1)
             raise DailyJobsReached(retry_after=_until(oldest, now))
-        if allowance.bytes_a_day is not None and spent.bytes >= allowance.bytes_a_day:
-            raise DailyBytesReached(retry_after=_until(await transaction.charges.nth_oldest(payer, since, 0), now))
+        await self._check_bytes(transaction, payer, allowance, now)
+
+    async def _check_bytes(self, transaction: Transaction, payer: str, allowance: Allowance, now: datetime) -> None:
+        since = now - DAY
+        if allowance.bytes_a_day is not None:
+            spent = await transaction.charges.since(payer, since)
+            if spent.bytes >= allowance.bytes_a_day:
+                # The one whose end brings the sum below the limit.
+                last = await transaction.charges.when_below(payer, since, spent.bytes - allowance.bytes_a_day)
+                raise DailyBytesReached(retry_after=_until(last, now))
         if allowance.stored_bytes is not None and await transaction.charges.stored(payer) >= allowance.stored_bytes:
             raise StorageFull  # no time makes room, only deleting does
 
@@ -107,15 +125,18 @@ class Quotas:
     async def refund(self, transaction: Transaction, job: Job) -> None:
         await transaction.charges.remove(job.id)
 
-    async def may_start(self, transaction: Transaction, job: Job) -> bool:
-        """Whether its payer has a place free. Whoever ends a job of the same payer waits until this is written."""
-        if job.payer is None or job.payer == LOCAL_PAYER:
-            return True
-        allowance = await self._allowance_of(transaction, job)
+    async def may_fetch(self, transaction: Transaction, job: Job) -> None:
+        """Many are accepted while little has come: looked at again before each fetch. Raises `DailyBytesReached`, `StorageFull`."""
+        if job.payer is not None:
+            await self._check_bytes(transaction, job.payer, await self._allowance_of(transaction, job.payer), self._clock.now())
+
+    async def free_places(self, transaction: Transaction, payer: str) -> int | None:
+        """Whoever starts or ends a job of the same payer waits until this is written."""
+        allowance = await self._allowance_of(transaction, payer)
         if allowance.at_once is None:
-            return True
-        await transaction.charges.lock(job.payer)
-        return await transaction.charges.running(job.payer) < allowance.at_once
+            return None
+        await transaction.charges.lock(payer)
+        return max(0, allowance.at_once - await transaction.charges.running(payer))
 
     async def usage(self, transaction: Transaction, account: Account) -> Usage:
         payer = f"account:{account.id}"
@@ -136,10 +157,10 @@ class Quotas:
             return reached.retry_after
         return None
 
-    async def _allowance_of(self, transaction: Transaction, job: Job) -> Allowance:
-        if job.payer is None or job.payer == LOCAL_PAYER:
+    async def _allowance_of(self, transaction: Transaction, payer: str) -> Allowance:
+        if payer == LOCAL_PAYER:
             return UNLIMITED
-        kind, _, who = job.payer.partition(":")
+        kind, _, who = payer.partition(":")
         account = await transaction.accounts.get(int(who)) if kind == "account" else None
         return account.allowance if account else ANONYMOUS
 

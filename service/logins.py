@@ -13,7 +13,8 @@ from service import passwords
 from service.accounts import forget_codes
 from service.audit import Act, AuditEntry
 from service.credentials import OneTimeCode, Purpose, digest_of
-from service.errors import CodeInvalid, TooManyTries, WrongPassword
+from service.errors import CodeInvalid, TooManyTries, Vanished, WrongPassword
+from service.locking import lock_account
 from service.model import Account
 from service.passwords import PasswordHashes
 from service.ports import Clock, Database, Ids, Transaction
@@ -41,6 +42,8 @@ class Claims:
 
     account_id: int
     epoch: int
+    telegram_id: int | None = None
+    """Of whoever came by a link from the chat: it is good only while that identity belongs to the account."""
     audience: Audience
     id: str
     issued_at: datetime
@@ -96,26 +99,23 @@ class Logins:
         """
         name = name[: LONGEST_NAME + 1]
         await self._count(Rate.LOGIN_ADDRESS, address)
-        await self._count(Rate.LOGIN_NAME, name.casefold())
         async with self._database.read() as transaction:
             account = await _by_login(transaction, name)
             password_hash = await transaction.accounts.password_hash_of(account.id) if account else None
+        who = f"account {account.id}" if account else name.casefold()  # by name or by address: it is one account
+        await self._count(Rate.LOGIN_NAME, who)
         is_right = await self._hashes.verify(password_hash, passwords.normalised(password))
-        if not is_right or account is None or not account.is_active:
+        if not is_right or account is None or not account.is_there:
             await self._note(Act.LOGIN_FAILED, account)
             raise WrongPassword
-        await self._rates.clear(Rate.LOGIN_NAME, name.casefold())
+        await self._rates.clear(Rate.LOGIN_NAME, who)
         if password_hash is not None and self._hashes.is_outdated(password_hash):
             await self._rehash(account, password, password_hash)
-        await self._note(Act.LOGGED_IN, account)
+        try:
+            await self._note(Act.LOGGED_IN, account)
+        except Vanished:
+            raise WrongPassword from None
         return self.login_of(account, audience)
-
-    async def is_password(self, account: Account, password: str) -> bool:
-        """Raises `TooManyTries`."""
-        await self._count(Rate.LOGIN_NAME, account.username.casefold())
-        async with self._database.read() as transaction:
-            password_hash = await transaction.accounts.password_hash_of(account.id)
-        return await self._hashes.verify(password_hash, passwords.normalised(password))
 
     async def _rehash(self, account: Account, password: str, outdated: str) -> None:
         """Unless the password was changed meanwhile."""
@@ -131,12 +131,13 @@ class Logins:
 
     # --- by token ---------------------------------------------------------------------------------------------------
 
-    def login_of(self, account: Account, audience: Audience = Audience.API) -> Login:
+    def login_of(self, account: Account, audience: Audience = Audience.API, telegram_id: int | None = None) -> Login:
         """A token for an account that is known already."""
         now = self._clock.now()
         claims = Claims(
             account_id=account.id,
             epoch=account.token_epoch,
+            telegram_id=telegram_id,
             audience=audience,
             id=self._ids.new().hex,
             issued_at=now,
@@ -151,8 +152,8 @@ class Logins:
             return None
         async with self._database.read() as transaction:
             account = await transaction.accounts.get(claims.account_id)
-            is_ended = await transaction.ended_logins.has(claims.id)
-        if is_ended or account is None or not account.is_active or account.token_epoch != claims.epoch:
+            is_ended = await transaction.ended_logins.has(claims.id) or not await _still_belongs(transaction, claims)
+        if is_ended or account is None or not account.is_there or account.token_epoch != claims.epoch:
             return None
         return Login(account=account, token=token, claims=claims)
 
@@ -181,7 +182,7 @@ class Logins:
         token = secrets.token_urlsafe(32)
         async with self._database.read() as transaction:
             account = await transaction.accounts.by_email(email)
-        if account is None or not account.is_active:
+        if account is None or not account.is_there:
             return
         await self._keep(Purpose.RESET, account, token, RESET_LIFE, Act.RESET_REQUESTED)
         await self._mail.send_reset(account, token)
@@ -198,9 +199,9 @@ class Logins:
         text = passwords.check(password, account.username, account.email, field="new_password")  # a weak one does not use the token up
         password_hash = await self._hashes.hash(text)
         async with self._database.write() as transaction:
-            taken = await transaction.one_time_codes.take(digest_of(token), Purpose.RESET, now)
             present = await transaction.accounts.locked(account.id)
-            if taken is None or present is None or not present.is_active:
+            taken = await transaction.one_time_codes.take(digest_of(token), Purpose.RESET, now)
+            if taken is None or present is None or not present.is_there:
                 raise CodeInvalid
             await transaction.accounts.save(replace(present, token_epoch=present.token_epoch + 1))
             await transaction.accounts.set_password_hash(account.id, password_hash)
@@ -210,10 +211,10 @@ class Logins:
 
     # --- by a one-time link -----------------------------------------------------------------------------------------
 
-    async def sign_in_code(self, account: Account) -> str:
+    async def sign_in_code(self, account: Account, telegram_id: int | None = None) -> str:
         """For somebody who is known already, in the chat: it logs in once."""
         code = secrets.token_urlsafe(32)
-        await self._keep(Purpose.SIGN_IN, account, code, SIGN_IN_LIFE, Act.SIGN_IN_LINK)
+        await self._keep(Purpose.SIGN_IN, account, code, SIGN_IN_LIFE, Act.SIGN_IN_LINK, telegram_id)
         return code
 
     async def account_of_code(self, code: str, address: str) -> Account:
@@ -221,7 +222,7 @@ class Logins:
         async with self._database.read() as transaction:
             kept = await transaction.one_time_codes.get(digest_of(code), Purpose.SIGN_IN, self._clock.now())
             account = await transaction.accounts.get(kept.account_id) if kept else None
-        if account is None or not account.is_active:
+        if account is None or not account.is_there:
             await self._count(Rate.CODE, address)  # only guesses: link previews look at right ones, too
             raise CodeInvalid
         return account
@@ -232,17 +233,27 @@ class Logins:
         async with self._database.write() as transaction:
             taken = await transaction.one_time_codes.take(digest_of(code), Purpose.SIGN_IN, self._clock.now())
             account = await transaction.accounts.get(taken.account_id) if taken else None
-        if account is None or not account.is_active:
+        if taken is None or account is None or not account.is_there:
             raise CodeInvalid
         await self._note(Act.LOGGED_IN, account)
-        return self.login_of(account, Audience.WEB)
+        return self.login_of(account, Audience.WEB, taken.telegram_id)
 
     # --- parts ------------------------------------------------------------------------------------------------------
 
-    async def _keep(self, purpose: Purpose, account: Account, secret: str, life: timedelta, act: Act) -> None:
+    async def _keep(  # noqa: PLR0917 - what a code is made of
+        self, purpose: Purpose, account: Account, secret: str, life: timedelta, act: Act, telegram_id: int | None = None
+    ) -> None:
         now = self._clock.now()
-        code = OneTimeCode(digest=digest_of(secret), purpose=purpose, account_id=account.id, created_at=now, expires_at=now + life)
+        code = OneTimeCode(
+            digest=digest_of(secret),
+            purpose=purpose,
+            account_id=account.id,
+            telegram_id=telegram_id,
+            created_at=now,
+            expires_at=now + life,
+        )
         async with self._database.write() as transaction:
+            await lock_account(transaction, account.id)
             await transaction.one_time_codes.put(code)
             await transaction.audit.add(AuditEntry(at=now, account_id=None, action=act, subject_id=account.id))
 
@@ -253,6 +264,13 @@ class Logins:
         who = account.id if act is not Act.LOGIN_FAILED else None
         async with self._database.write() as transaction:
             await transaction.audit.add(AuditEntry(at=self._clock.now(), account_id=who, action=act, subject_id=account.id))
+
+
+async def _still_belongs(transaction: Transaction, claims: Claims) -> bool:
+    if claims.telegram_id is None:
+        return True
+    user = await transaction.telegram_users.get(claims.telegram_id)
+    return user is not None and user.account_id == claims.account_id
 
 
 async def _by_login(transaction: Transaction, name: str) -> Account | None:

@@ -79,11 +79,20 @@ class Members:
         """Whether the settings alone let them in: known without a look into the database."""
         return self._admission.admits(person.id, place)
 
-    async def of_account(self, account_id: int) -> Member | None:
-        """The first of its Telegram identities."""
+    async def of_account(self, account_id: int, telegram_id: int | None = None) -> Member | None:
+        """This one of its Telegram identities; the first, when that is none of them. None where nobody is left."""
         async with self._database.read() as transaction:
             users = await transaction.telegram_users.of_account(account_id)
-            return await self._member(transaction, users[0]) if users else None
+            account = await transaction.accounts.get(account_id)
+            if not users or account is None:
+                return None
+            user = next((one for one in users if one.id == telegram_id), users[0])
+            return await self._with(transaction, user, account)
+
+    async def is_blocked(self, account_id: int) -> bool:
+        async with self._database.read() as transaction:
+            account = await transaction.accounts.get(account_id)
+        return account is not None and not account.is_active
 
     async def prefer(self, member: Member, preferences: Preferences) -> Member:
         async with self._database.write() as transaction:
@@ -162,6 +171,9 @@ class Members:
     async def _member(self, transaction: Transaction, user: TelegramUser) -> Member:
         account = await transaction.accounts.get(user.account_id)
         assert account is not None, "an identity goes together with its account"
+        return await self._with(transaction, user, account)
+
+    async def _with(self, transaction: Transaction, user: TelegramUser, account: Account) -> Member:
         preferences = await transaction.preferences.get(account.id)
         is_admin = user.id in self._admission.admins or account.is_superuser
         return Member(user=user, account=account, preferences=preferences, is_admin=is_admin)

@@ -35,7 +35,7 @@ class MiniApp:
         async with self._database.read() as transaction:
             user = await transaction.telegram_users.get(telegram_id)
             account = await transaction.accounts.get(user.account_id) if user else None
-        return account if account is not None and account.is_active else None
+        return account if account is not None and account.is_there else None
 
     def user_in(self, init_data: str) -> int | None:
         """The Telegram id that Telegram itself vouches for."""

@@ -133,9 +133,16 @@ class Account:
     has_password: bool = False
     made_for: int | None = None
     """The Telegram identity for which it was made at first contact, until that one leaves."""
+    is_leaving: bool = False
+    """Whether it is being deleted: nothing new is accepted for it."""
     token_epoch: int = 0
     """Raised by whatever ends all logins: a token of an earlier epoch is void."""
     created_at: datetime
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it may be used: neither blocked nor being deleted."""
+        return self.is_active and not self.is_leaving
 
     @property
     def allowance(self) -> Allowance:
@@ -154,6 +161,8 @@ class DownloadSession:
     owner_id: int | None
     created_by: Origin
     requested_username: str | None = None
+    requested_id: int | None = None
+    """The account that had this name at the time; None where nobody had."""
     closes_with_job: bool = False
     address: str | None = None
     """Where the anonymous caller sat who opened it; None for everybody else's, which do not expire."""

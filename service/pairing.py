@@ -10,6 +10,7 @@ from service.audit import Act, Actor, AuditEntry
 from service.chat import TelegramUser
 from service.credentials import OneTimeCode, Purpose, digest_of
 from service.errors import AlreadyPaired, Blocked, CodeInvalid, LastSuperuser, NotPaired, TooManyTries
+from service.locking import lock_account, lock_payers
 from service.model import LOCAL_ACCOUNT, Account
 from service.ports import Clock, Database, Transaction
 from service.rates import Rate, Rates
@@ -35,7 +36,6 @@ class Moves:
 
     history: int
     files: int
-    sessions: int
     cookies: int
     keys: int
     """API keys, which do not move: they would get the other account's rights."""
@@ -62,7 +62,7 @@ class Pairing:
 
     async def code_for(self, account: Account) -> PairingCode:
         """A new code; an earlier one is void. Raises `Blocked`."""
-        if not account.is_active:
+        if not account.is_there:
             raise Blocked
         code = "".join(secrets.choice(_LETTERS) for _ in range(CODE_LENGTH))
         number, now = 10 + secrets.randbelow(90), self._clock.now()
@@ -75,6 +75,7 @@ class Pairing:
             expires_at=now + CODE_LIFE,
         )
         async with self._database.write() as transaction:
+            await lock_account(transaction, account.id)
             await transaction.one_time_codes.put(kept)
         return PairingCode(code=code, number=number)
 
@@ -95,13 +96,16 @@ class Pairing:
 
         Raises what `offer` raises.
         """
-        now = self._clock.now()
+        now, digest = self._clock.now(), digest_of(_plain(code))
         async with self._database.write() as transaction:
-            kept = await transaction.one_time_codes.take(digest_of(_plain(code)), Purpose.PAIRING, now)
-            present = await transaction.telegram_users.get(user.id)
-            if kept is None or present is None:
+            kept = await transaction.one_time_codes.get(digest, Purpose.PAIRING, now)
+            known = await transaction.telegram_users.get(user.id)
+            if kept is None or known is None:
                 raise CodeInvalid
-            await self._lock(transaction, present.account_id, kept.account_id)
+            await self._lock(transaction, known.account_id, kept.account_id)
+            present = await transaction.telegram_users.get(user.id)
+            if await transaction.one_time_codes.take(digest, Purpose.PAIRING, now) is None or present != known:
+                raise CodeInvalid
             account = await self._joinable(transaction, present, kept)
             await transaction.merges.merge(present.account_id, account.id)  # its keys do not come along, nor its logins
             await transaction.accounts.remove(present.account_id)
@@ -113,8 +117,7 @@ class Pairing:
     async def _lock(self, transaction: Transaction, *account_ids: int) -> None:
         """Nothing is accepted for either meanwhile: what is would be lost with the account that goes."""
         await transaction.accounts.lock_rights()
-        for account_id in sorted(account_ids):
-            await transaction.charges.lock(f"account:{account_id}")
+        await lock_payers(transaction, [f"account:{account_id}" for account_id in account_ids])
         for account_id in sorted(account_ids):
             await transaction.accounts.locked(account_id)
 
@@ -122,6 +125,8 @@ class Pairing:
         account = await transaction.accounts.get(kept.account_id)
         own = await transaction.accounts.get(user.account_id)
         if account is None or own is None:
+            raise CodeInvalid
+        if account.is_leaving or own.is_leaving:
             raise CodeInvalid
         if not account.is_active or not own.is_active:
             raise Blocked
@@ -145,12 +150,10 @@ class Pairing:
             account = await transaction.accounts.locked(account_id)  # two who leave at once: the second one sees that it is the last
             if user is None or account is None or user.account_id != account_id or not await self._can_be_left(transaction, user, account):
                 raise NotPaired
-            await transaction.merges.leave(user)
+            await transaction.merges.leave(user)  # its sign-in links and logins by them go, too
             if is_own(user, account):
                 await transaction.accounts.save(replace(account, made_for=None))
-            entry = AuditEntry(
-                at=self._clock.now(), account_id=actor.account_id, action=Act.UNPAIRED, subject_id=account_id, details=f"tg-{telegram_id}"
-            )
+            entry = AuditEntry(at=self._clock.now(), account_id=actor.account_id, action=Act.UNPAIRED, subject_id=account_id)
             await transaction.audit.add(entry)
         return user
 

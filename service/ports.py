@@ -13,7 +13,7 @@ from uuid import UUID
 from service.account_ports import Accounts, ApiKeys, Audit, Charges, EndedLogins, Merges, OneTimeCodes, SiteCookieJars
 from service.chat_ports import Cards, Deliveries, KeptValues, PreferencesOf, TelegramCopies, TelegramUsers, Updates
 from service.media_url import MediaUrl
-from service.model import DownloadSession, Fetch, HistoryEntry, Job, JobFile, MediaFile, MediaKey
+from service.model import Account, DownloadSession, Fetch, HistoryEntry, Job, JobFile, MediaFile, MediaKey
 from service.selection import Selection
 
 if TYPE_CHECKING:  # that module uses the ports itself
@@ -60,12 +60,20 @@ class DownloadSessions(Protocol):
         ...
 
     async def unowned(
-        self, username: str | None, *, shown: UUID | None = None, everyone: bool = False, skip: int = 0, limit: int = 100
+        self, named: Account | None, *, shown: UUID | None = None, everyone: bool = False, skip: int = 0, limit: int = 100
     ) -> tuple[list[Unowned], int]:
-        """Newest first: those that name this user, the one that is shown, or everybody's; and how many there are."""
+        """Newest first: those that name this account, the one that is shown, or everybody's; and how many there are."""
         ...
 
     async def unowned_all(self, *, since: datetime | None = None, session_id: UUID | None = None) -> list[Unowned]: ...
+    async def payers_in(self, session_id: UUID) -> set[str]:
+        """Of its jobs."""
+        ...
+
+    async def forget_name(self, account: Account) -> None:
+        """Who was named by requests is not known any more."""
+        ...
+
     async def give(self, session_id: UUID, account_id: int) -> None:
         """With its jobs, what they were charged, and their history."""
         ...
@@ -114,6 +122,10 @@ class Jobs(Protocol):
 
     async def waiting_for(self, what: str) -> list[Job]:
         """Oldest first."""
+        ...
+
+    async def payers_waited_for(self) -> list[str]:
+        """Those whose jobs wait for a place of theirs."""
         ...
 
     async def live(self) -> list[Job]:
@@ -358,6 +370,10 @@ class Quota(Protocol):
         """Called when a job cost nothing: a store hit, or a failure of our own."""
         ...
 
-    async def may_start(self, transaction: Transaction, job: Job) -> bool:
-        """Whether the account has a place free for one more running job."""
+    async def may_fetch(self, transaction: Transaction, job: Job) -> None:
+        """Called before something is fetched for a job. Raises `LimitReached`."""
+        ...
+
+    async def free_places(self, transaction: Transaction, payer: str) -> int | None:
+        """How many more jobs of this payer may run at once; None without limit."""
         ...

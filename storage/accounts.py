@@ -107,12 +107,19 @@ class SqlAccounts:
 
     async def has_superuser(self, *, besides: Sequence[int] = (), active: bool = False) -> bool:
         """Apart from the built-in account."""
-        only_active = [accounts.c.is_active] if active else []
+        only_active = [accounts.c.is_active, ~accounts.c.is_leaving] if active else []
         return await self._exists(accounts.c.is_superuser, accounts.c.id.not_in([LOCAL_ACCOUNT, *besides]), *only_active)
 
     async def has_password(self) -> bool:
         """Whether anybody could log in."""
         return await self._exists(accounts.c.password_hash.is_not(None))
+
+    async def leave(self, account_id: int) -> None:
+        await self._connection.execute(sa.update(accounts).where(accounts.c.id == account_id).values(is_leaving=True))
+
+    async def leaving(self) -> list[Account]:
+        found = await self._connection.execute(sa.select(accounts).where(accounts.c.is_leaving).order_by(accounts.c.id))
+        return [_account(row) for row in found]
 
     async def remove(self, account_id: int) -> None:
         """With all that belongs to it."""
@@ -123,7 +130,7 @@ class SqlAccounts:
 
     async def _one(self, condition: sa.ColumnElement[bool], *, lock: bool = False) -> Account | None:
         query = sa.select(accounts).where(condition)
-        row = (await self._connection.execute(query.with_for_update() if lock else query)).one_or_none()
+        row = (await self._connection.execute(query.with_for_update(key_share=True) if lock else query)).one_or_none()
         return _account(row) if row else None
 
 
@@ -154,6 +161,7 @@ def _account(row: Any) -> Account:
         own_allowance=Allowance(**row.allowance) if row.allowance else UNLIMITED,
         has_password=row.password_hash is not None,
         made_for=row.made_for,
+        is_leaving=row.is_leaving,
         token_epoch=row.token_epoch,
         created_at=row.created_at,
     )

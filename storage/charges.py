@@ -54,6 +54,18 @@ class SqlCharges:
         row = found.one_or_none()
         return row.charged_at if row else None
 
+    async def when_below(self, payer: str, moment: datetime, surplus: int) -> datetime | None:
+        so_far = sa.func.sum(charges.c.bytes).over(order_by=[charges.c.charged_at, charges.c.id])
+        summed = (
+            sa.select(charges.c.charged_at, charges.c.id, so_far.label("so_far"))
+            .where(charges.c.payer == payer, charges.c.charged_at > moment)
+            .subquery()
+        )
+        found = await self._connection.execute(
+            sa.select(summed.c.charged_at).where(summed.c.so_far > surplus).order_by(summed.c.charged_at, summed.c.id).limit(1)
+        )
+        return found.scalar_one_or_none()
+
     async def running(self, payer: str) -> int:
         """Jobs of this payer that have a place, lists aside."""
         is_list = sa.exists().where(jobs.alias("child").c.parent_id == jobs.c.id)

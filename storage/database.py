@@ -6,12 +6,14 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any, Protocol
 
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from service.errors import Clash, MagpieError, Vanished
 from service.model import Job
 from service.ports import Vault
 from storage.accounts import SqlAccounts
@@ -138,6 +140,16 @@ def leave_out_values(context: sa.engine.ExceptionContext) -> None:
         error = getattr(error, "orig", None) or error.__cause__
 
 
+def _known(error: sa.exc.DBAPIError) -> MagpieError | None:
+    """What others did in the same moment, as one of our own errors."""
+    state = getattr(error.orig, "sqlstate", None)
+    if state in {"40P01", "40001"}:
+        return Clash(retry_after=timedelta(seconds=1))
+    if state == "23503" or "FOREIGN KEY constraint failed" in str(error.orig):
+        return Vanished()
+    return None
+
+
 class SqlDatabase:
     """`url` is `sqlite:///path` or `postgresql://…`. Without a vault, secrets are kept as they are. Close it when done."""
 
@@ -165,9 +177,14 @@ class SqlDatabase:
     @asynccontextmanager
     async def write(self) -> AsyncIterator[SqlTransaction]:
         """One transaction; wakes the queue after the commit when something was entered."""
-        async with self.writer.begin() as connection:
-            transaction = SqlTransaction(connection, self.queue, self._vault)
-            yield transaction
+        try:
+            async with self.writer.begin() as connection:
+                transaction = SqlTransaction(connection, self.queue, self._vault)
+                yield transaction
+        except sa.exc.DBAPIError as error:
+            if known := _known(error):
+                raise known from None
+            raise
         if transaction.queue.entered:
             self.queue.wake()
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.download_sessions import Unowned
-from service.model import DownloadSession, Origin
+from service.model import Account, DownloadSession, Origin
 from storage.tables import charges, download_sessions, history_entries, jobs
 
 
@@ -64,12 +64,10 @@ class SqlDownloadSessions:
         )
 
     async def unowned(
-        self, username: str | None, *, shown: UUID | None = None, everyone: bool = False, skip: int = 0, limit: int = 100
+        self, named: Account | None, *, shown: UUID | None = None, everyone: bool = False, skip: int = 0, limit: int = 100
     ) -> tuple[list[Unowned], int]:
-        """Newest first: those that name this user, the one that is shown, or everybody's; and how many there are."""
-        mine: list[sa.ColumnElement[bool]] = []
-        if username:
-            mine.append(sa.func.lower(download_sessions.c.requested_username) == username.lower())
+        """Newest first: those that name this account, the one that is shown, or everybody's; and how many there are."""
+        mine: list[sa.ColumnElement[bool]] = [_names(named)] if named else []
         if shown is not None:
             # Where the id is the folder it stands in every link, and is no credential.
             mine.append(sa.and_(download_sessions.c.id == shown, download_sessions.c.id != download_sessions.c.folder))
@@ -89,19 +87,30 @@ class SqlDownloadSessions:
         found = await self._connection.execute(_with_jobs().where(*conditions).order_by(download_sessions.c.created_at))
         return [_unowned(row) for row in found]
 
+    async def payers_in(self, session_id: UUID) -> set[str]:
+        """Of its jobs."""
+        found = await self._connection.execute(sa.select(jobs.c.payer).distinct().where(jobs.c.download_session_id == session_id))
+        return {row.payer for row in found if row.payer is not None}
+
     async def give(self, session_id: UUID, account_id: int) -> None:
         """With its jobs, what they were charged, and their history."""
         payer = f"account:{account_id}"
         mine = sa.select(jobs.c.id).where(jobs.c.download_session_id == session_id)
+        places = sa.update(jobs).where(jobs.c.download_session_id == session_id, jobs.c.waits_for == jobs.c.payer)
+        await self._connection.execute(places.values(waits_for=payer))
         await self._connection.execute(sa.update(download_sessions).where(download_sessions.c.id == session_id).values(owner_id=account_id))
         await self._connection.execute(sa.update(charges).where(charges.c.job_id.in_(mine)).values(account_id=account_id, payer=payer))
         await self._connection.execute(
             sa.update(jobs).where(jobs.c.download_session_id == session_id).values(account_id=account_id, payer=payer)
         )
-        places = sa.update(jobs).where(jobs.c.download_session_id == session_id, jobs.c.waits_for.like("address:%"))
-        await self._connection.execute(places.values(waits_for=payer))
         await self._connection.execute(
             sa.update(history_entries).where(history_entries.c.download_session_id == session_id).values(account_id=account_id)
+        )
+
+    async def forget_name(self, account: Account) -> None:
+        """Who was named by requests is not known any more."""
+        await self._connection.execute(
+            sa.update(download_sessions).where(_names(account)).values(requested_username=None, requested_id=None)
         )
 
     async def close(self, session_id: UUID, now: datetime) -> None:
@@ -123,6 +132,13 @@ def _open(since: datetime) -> tuple[sa.ColumnElement[bool], ...]:
         ~sessions.closes_with_job,
         sessions.last_activity > since,
     )
+
+
+def _names(account: Account) -> sa.ColumnElement[bool]:
+    """A name counts for whoever had it then; one that was free, for whoever has it now."""
+    sessions = download_sessions.c
+    by_name = sa.and_(sessions.requested_id.is_(None), sa.func.lower(sessions.requested_username) == account.username.lower())
+    return sa.or_(sessions.requested_id == account.id, by_name)
 
 
 def _with_jobs() -> sa.Select[Any]:

@@ -81,6 +81,12 @@ class SqlJobs:
             sa.select(jobs).where(jobs.c.waits_for == what, jobs.c.status == JobStatus.PENDING).order_by(jobs.c.created_at, jobs.c.id)
         )
 
+    async def payers_waited_for(self) -> list[str]:
+        found = await self._connection.execute(
+            sa.select(jobs.c.waits_for).distinct().where(jobs.c.waits_for == jobs.c.payer, jobs.c.status == JobStatus.PENDING)
+        )
+        return [row.waits_for for row in found]
+
     async def live(self) -> list[Job]:
         return await self._many(sa.select(jobs).where(LIVE).order_by(jobs.c.created_at, jobs.c.id))
 

@@ -53,7 +53,6 @@ class SqlMerges:
         return Moves(
             history=await self._count(sa.select(history_entries.c.id).where(history_entries.c.account_id == account_id)),
             files=await self._count(files),
-            sessions=await self._count(sa.select(download_sessions.c.id).where(download_sessions.c.owner_id == account_id)),
             keys=await self._count(sa.select(api_keys.c.id).where(api_keys.c.account_id == account_id)),
             cookies=await self._count(sa.select(site_cookies.c.site).where(site_cookies.c.account_id == account_id)),
         )
@@ -76,6 +75,7 @@ class SqlMerges:
         await self._execute(sa.update(download_sessions).where(download_sessions.c.owner_id == source).values(owner_id=target))
         for table in (history_entries, cards, telegram_users, audit_entries):
             await self._execute(sa.update(table).where(table.c.account_id == source).values(account_id=target))
+        await self._execute(sa.update(download_sessions).where(download_sessions.c.requested_id == source).values(requested_id=target))
         await self._execute(sa.update(audit_entries).where(audit_entries.c.subject_id == source).values(subject_id=target))
         await self._execute(sa.update(jobs).where(jobs.c.account_id == source).values(account_id=target, payer=f"account:{target}"))
         waiting = jobs.c.waits_for == f"account:{source}"
@@ -114,6 +114,9 @@ class SqlMerges:
     async def leave(self, user: TelegramUser) -> None:
         """The identity goes; its cards too, since they are in its chat. What was downloaded stays the account's."""
         await self._execute(sa.delete(cards).where(cards.c.account_id == user.account_id, cards.c.chat_id == user.id))
+        await self._execute(sa.delete(one_time_codes).where(one_time_codes.c.telegram_id == user.id))
+        about = audit_entries.c.details == f"tg-{user.id}"
+        await self._execute(sa.update(audit_entries).where(about).values(details=None))
         await self._execute(sa.delete(telegram_users).where(telegram_users.c.id == user.id))
 
     async def _count(self, query: sa.Select[tuple[object]]) -> int:

@@ -46,12 +46,3 @@ class SqlSiteCookies:
             sa.delete(site_cookies).where(site_cookies.c.account_id == account_id, site_cookies.c.site == site)
         )
         return gone.rowcount == 1
-
-    async def move(self, from_account: int, to_account: int) -> None:
-        """What the other has of the same site stays as it is."""
-        theirs = sa.select(site_cookies.c.site).where(site_cookies.c.account_id == to_account)
-        await self._connection.execute(
-            sa.update(site_cookies)
-            .where(site_cookies.c.account_id == from_account, site_cookies.c.site.not_in(theirs))
-            .values(account_id=to_account)
-        )

@@ -76,6 +76,7 @@ accounts = Table(
     Column("role", sa.String(12), nullable=False, server_default="user"),
     Column("allowance", sa.JSON(none_as_null=True)),  # what differs from the role's
     Column("made_for", sa.BigInteger),  # a Telegram identity, at first contact
+    Column("is_leaving", sa.Boolean, nullable=False, server_default=sa.false()),  # it is being deleted
     Column("token_epoch", sa.Integer, nullable=False, server_default="0"),
     Column("created_at", UtcDateTime, nullable=False),
     Index("ix_accounts_email_key", "email_key", unique=True),
@@ -91,6 +92,7 @@ download_sessions = Table(
     Column("owner_id", BIG_ID, ForeignKey("accounts.id", ondelete="CASCADE"), index=True),
     Column("created_by", sa.String(16), nullable=False),
     Column("requested_username", sa.String(64)),
+    Column("requested_id", BIG_ID),  # the account that had this name then; no foreign key: its id is nobody else's ever
     Column("closes_with_job", sa.Boolean, nullable=False, default=False),
     Column("address", sa.String(64)),  # of the anonymous caller who opened it; NULL for everybody else's
     Column("created_at", UtcDateTime, nullable=False),
@@ -283,6 +285,7 @@ one_time_codes = Table(
     Column("purpose", sa.String(12), nullable=False),
     Column("account_id", BIG_ID, ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("number", sa.Integer),  # two digits that both sides of a pairing show
+    Column("telegram_id", sa.BigInteger),  # the identity that asked for it in the chat
     Column("created_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False),
 )
@@ -368,6 +371,7 @@ cards = Table(
     Column("id", sa.String(16), primary_key=True),
     Column("bot_id", sa.BigInteger, nullable=False),
     Column("account_id", BIG_ID, ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("asker_id", sa.BigInteger),  # a Telegram identity; no foreign key: it may leave the account
     Column("chat_id", sa.BigInteger, nullable=False),
     Column("thread_id", sa.BigInteger),
     Column("request_id", sa.BigInteger),

@@ -27,6 +27,7 @@ class JwtTokens:
         said = {
             "sub": str(claims.account_id),
             "epoch": claims.epoch,
+            **({} if claims.telegram_id is None else {"tg": claims.telegram_id}),
             "aud": claims.audience.value,
             "iss": ISSUER,
             "jti": claims.id,
@@ -61,6 +62,7 @@ def _claims(said: dict[str, Any]) -> Claims | None:
         return Claims(
             account_id=int(said["sub"]),
             epoch=int(said["epoch"]),
+            telegram_id=int(said["tg"]) if "tg" in said else None,
             audience=Audience(said["aud"]),
             id=str(said["jti"]),
             issued_at=datetime.fromtimestamp(int(said["iat"]), UTC),

@@ -32,7 +32,7 @@ from service.errors import (
 )
 from service.health import ServiceState
 from service.media_url import MediaUrl
-from service.model import LOCAL_ACCOUNT, DownloadSession, Job, JobStatus, Origin
+from service.model import LOCAL_ACCOUNT, Account, DownloadSession, Job, JobStatus, Origin
 from service.selection import MediaType, Selection
 from webapi.addresses import Addresses
 from webapi.auth import Caller
@@ -181,15 +181,17 @@ def add_auto_download(
         the same request again gets the file from the store.
         """
         asked = _understood(body, hosts)
+        named = await _named(asked.username, accounts)
         order = Order(
             url=asked.url,
             selection=asked.selection,
             origin=Origin.API,
-            account_id=await _owner(caller, asked.username, accounts),
+            account_id=_owner(caller, asked.username, named),
             payer_id=caller.account_id if caller.account is not None else None,
             address=caller.address,
             is_local=caller.is_local,
             requested_username=asked.username,
+            requested_id=named.id if named else None,
             refresh=asked.refresh,
         )
         job, _ = await downloads.submit(order, _promise(caller, idempotency_key, asked))
@@ -197,15 +199,20 @@ def add_auto_download(
         return await (answers.at_once if at_once else answers.at_the_end)(request, job)
 
 
-async def _owner(caller: Caller, username: str | None, accounts: Accounts) -> int | None:
-    """Whose account the download is linked to: one's own, or whose name a superuser or local trust gives."""
-    own = caller.account_id if caller.account is not None else None
+async def _named(username: str | None, accounts: Accounts) -> Account | None:
+    """The account of that name, if there is one."""
     if username is None:
-        return own
+        return None
     try:
-        named = await accounts.named(username)
+        return await accounts.named(username)
     except AccountNotFound:
-        named = None
+        return None
+
+
+def _owner(caller: Caller, username: str | None, named: Account | None) -> int | None:
+    """Whose account the download is linked to: one's own, or whose name a superuser or local trust gives."""
+    if username is None:
+        return caller.account_id if caller.account is not None else None
     if named is not None and named.id != LOCAL_ACCOUNT and caller.owns(named.id):
         return named.id
     log.warning("a download is not linked to the user that it names")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -175,7 +176,7 @@ def _slug(status: int) -> str:
 
 
 def _retry(after: timedelta) -> dict[str, str]:
-    return {"Retry-After": str(max(1, round(after.total_seconds())))}
+    return {"Retry-After": str(max(1, math.ceil(after.total_seconds())))}  # never too early
 
 
 # --- to bodies ------------------------------------------------------------------------------------------------------

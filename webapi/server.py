@@ -20,7 +20,7 @@ from service.errors import TooManyTries
 from service.health import ServiceState
 from service.rates import Rate, Rates
 from webapi.auth import Caller, CallerKind, Identifies
-from webapi.contract import ALLOWED, Access, Api, Endpoint
+from webapi.contract import ALLOWED, Api, Endpoint
 from webapi.credentials import COOKIE, COOKIE_IS_OLD
 from webapi.problems import INTERNAL, PROBLEMS, ErrorShape, Problem, Refused, not_ready, problem_of, refused_by_access
 
@@ -44,6 +44,9 @@ REQUEST_ID: Final = web.RequestKey("request_id", str)
 SESSION_HEADER: Final = "X-Session-ID"
 """The id of a download session, which opens it."""
 
+READS: Final = frozenset({("POST", "/api/v1/login/test-token")})
+"""Endpoints that change nothing, though their method could: keys that may only read may use them."""
+
 _UNKNOWN_CALLER: Final = Caller(kind=CallerKind.ANONYMOUS, account_id=None, address="")
 
 
@@ -54,6 +57,7 @@ class Served:
         self.endpoint, self._authenticator, self._state, self._rates = endpoint, authenticator, state, rates
         self._asks_who = endpoint.asks_who
         self._verdicts = {kind: endpoint.access.verdict(kind) for kind in CallerKind}
+        self._only_reads = endpoint.method == "GET" or (endpoint.method, endpoint.path) in READS
 
     async def respond(self, request: web.Request) -> web.StreamResponse:
         endpoint = self.endpoint
@@ -64,15 +68,34 @@ class Served:
         caller = await self._identified(request)
         await self._count(caller)
         verdict = self._verdicts[caller.kind]
-        if verdict == ALLOWED and not _in_scope(caller.scope, request.method, endpoint.access):
-            verdict = 403
-        if verdict == ALLOWED:
+        if verdict == ALLOWED and self._covers(caller.scope):
             return await endpoint.respond(request, caller)
+        nobody = replace(_UNKNOWN_CALLER, address=caller.address)
         if endpoint.access.signed and ("s" in request.query or "e" in request.query):
-            return await endpoint.respond(request, replace(_UNKNOWN_CALLER, address=caller.address))  # whatever else it may be
+            return await endpoint.respond(request, nobody)  # whatever else it may be
         if endpoint.access.session and caller.kind is CallerKind.ANONYMOUS and SESSION_HEADER in request.headers:
             return await endpoint.respond(request, caller)
-        raise refused_by_access(verdict)
+        if verdict == ALLOWED and endpoint.access.anonymous == ALLOWED:
+            return await self._respond_to_narrow_key(request, nobody)
+        raise refused_by_access(403 if verdict == ALLOWED else verdict)
+
+    def _covers(self, scope: Scope) -> bool:
+        match scope:
+            case Scope.ALL:
+                return True
+            case Scope.READ:
+                return self._only_reads
+            case Scope.METRICS:
+                return self.endpoint.access.metrics
+
+    async def _respond_to_narrow_key(self, request: web.Request, nobody: Caller) -> web.StreamResponse:
+        """What anybody may do it may do too, but not with its owner's rights."""
+        try:
+            return await self.endpoint.respond(request, nobody)
+        except Refused as refused:
+            if refused.problem.status == HTTPStatus.UNAUTHORIZED:
+                raise refused_by_access(403) from None  # the key is a good one
+            raise
 
     async def _identified(self, request: web.Request) -> Caller:
         """A wrong credential counts as a request of nobody known. Raises `Refused`, `TooManyTries`."""
@@ -94,16 +117,6 @@ class Served:
             wait = await self._rates.hit(Rate.ANONYMOUS_REQUESTS, caller.address)
         if wait is not None:
             raise TooManyTries("Too many requests; wait a little.", retry_after=wait)
-
-
-def _in_scope(scope: Scope, method: str, access: Access) -> bool:
-    match scope:
-        case Scope.ALL:
-            return True
-        case Scope.READ:
-            return method in {"GET", "HEAD"}
-        case Scope.METRICS:
-            return access.metrics
 
 
 def build_app(

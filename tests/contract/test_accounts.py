@@ -459,3 +459,18 @@ async def test_a_sign_in_link_tells_whose_account_it_opens_and_stays_good(town: 
     code = await town.logins.sign_in_code(account)
     assert (await town.logins.account_of_code(code, somewhere())).username == "ann"
     assert (await town.logins.sign_in(code, somewhere())).account.id == account.id
+
+
+@pytest.mark.parametrize("email", [f"{'ΐ' * 60}@{'.'.join(['ΐ' * 18] * 3)}.com", f"{'ß' * 200}@example.com"])
+async def test_an_address_that_case_folding_makes_too_long_is_refused(town: Town, email: str) -> None:
+    ann = await town.account("ann")
+    with pytest.raises(InvalidAccount):
+        await town.accounts.create(OPERATOR, new("ben", email=email))
+    with pytest.raises(InvalidAccount):
+        await town.accounts.change(actor(ann), ann.id, AccountChange(email=email))
+
+
+async def test_an_address_that_case_folding_makes_as_long_as_may_be_is_taken(town: Town) -> None:
+    email = f"{'ΐ' * 102}@example.com.x"
+    await town.accounts.create(OPERATOR, new("ann", email=email))
+    assert (await town.logins.log_in(email.upper(), PASSWORD, somewhere())).account.email == email

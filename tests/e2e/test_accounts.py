@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from email import message_from_bytes
 from email.message import Message
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +21,7 @@ from oauthlib.oauth2 import LegacyApplicationClient
 from requests_oauthlib import OAuth2Session
 
 from tests.e2e.conftest import StartService
-from tests.support.running import HANG, MediaSiteProcess, Running, clean_environment, eventually, free_port
+from tests.support.running import HANG, MAGPIE, MediaSiteProcess, Running, clean_environment, eventually, free_port
 
 PASSWORD = "securepassword123"
 OUTSIDE = {"X-Forwarded-For": "203.0.113.9"}
@@ -282,3 +287,70 @@ def test_a_user_is_not_linked_to_anothers_name(start: StartService, site: MediaS
     assert own["linked_to_user"] == "ben"
     assert "linked_to_user" not in others
     assert requests.get(f"{service.url}/api/jobs/{others['job_id']}", headers=superuser.headers, timeout=HANG).ok
+
+
+# --- on a terminal ----------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class OnATerminal:
+    """`magpie run` as somebody types it on a terminal, with one of its streams sent into a file."""
+
+    place: Running
+    process: subprocess.Popen[bytes]
+    shown: int
+    screen: bytes = b""
+
+    def is_ready(self) -> bool:
+        self.has_on_screen("")  # nobody can write on a terminal for long that nobody looks at
+        assert self.process.poll() is None, self.screen.decode()
+        try:
+            return requests.get(f"{self.place.url}/api/health/simple", timeout=HANG).ok
+        except requests.ConnectionError:
+            return False
+
+    def has_on_screen(self, text: str) -> bool:
+        with suppress(BlockingIOError):
+            self.screen += os.read(self.shown, 65536)
+        return text.encode() in self.screen
+
+    def lose_password(self) -> None:
+        client = made(self.place, "ada")
+        assert client.ask("post", "/password-reset/request-reset", json={"email": "ada@example.com"}).ok
+
+    def in_file(self) -> str:
+        return self.place.log_text()
+
+
+@contextmanager
+def on_a_terminal(place: Running, redirected: str) -> Iterator[OnATerminal]:
+    shown, terminal = pty.openpty()
+    os.set_blocking(shown, False)
+    with place.log_file.open("wb") as file:
+        out, error = (file if name == redirected else terminal for name in ("stdout", "stderr"))
+        process = subprocess.Popen(
+            [str(MAGPIE), "run"], cwd=place.directory, env=place.environment, stdin=terminal, stdout=out, stderr=error
+        )
+    os.close(terminal)
+    try:
+        running = OnATerminal(place, process, shown)
+        eventually(running.is_ready, f"{place.url} is ready")
+        yield running
+    finally:
+        process.terminate()
+        process.wait(HANG)
+        os.close(shown)
+
+
+def test_where_the_log_goes_into_a_file_the_reset_link_does_not(tmp_path: Path) -> None:
+    with on_a_terminal(Running(tmp_path), "stderr") as service:
+        service.lose_password()
+        eventually(lambda: "MAGPIE_SMTP_URL" in service.in_file(), "the log says what is missing")
+        assert ("token=" in service.in_file(), service.has_on_screen("token=")) == (False, False)
+
+
+def test_where_only_data_go_into_a_file_the_terminal_shows_the_reset_link(tmp_path: Path) -> None:
+    with on_a_terminal(Running(tmp_path), "stdout") as service:
+        service.lose_password()
+        eventually(lambda: service.has_on_screen("/app/reset?token="), "the link is shown")
+        assert "token=" not in service.in_file()

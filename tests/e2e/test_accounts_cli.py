@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import pty
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -324,3 +325,15 @@ def test_help_loads_nothing_that_is_slow(tmp_path: Path) -> None:
         check=True,
     )
     assert {"sqlalchemy", "aiohttp", "argon2", "email_validator", "pydantic"} & set(done.stdout.splitlines()[-1].split()) == set()
+
+
+@pytest.mark.parametrize("arguments", ["user list", "user list --json", "link-sessions --username ada --json"])
+def test_whoever_has_read_enough_is_not_complained_to(service: Running, arguments: str) -> None:
+    read, written = os.pipe()
+    os.close(read)
+    with os.fdopen(written, "wb") as pipe:
+        done = subprocess.run(
+            [str(MAGPIE), *arguments.split()], cwd=service.directory, env=service.environment, stdin=subprocess.DEVNULL,
+            stdout=pipe, stderr=subprocess.PIPE, timeout=HANG, check=False,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr.decode()) == (128 + signal.SIGPIPE, "")

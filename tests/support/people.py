@@ -10,6 +10,8 @@ from service.audit import NOBODY, Actor
 from service.cookies import CookieJars
 from service.credentials import ApiKeys
 from service.download_sessions import DownloadSessions
+from service.events import JobEventBus
+from service.limits import Quotas
 from service.logins import Logins
 from service.model import LOCAL_ACCOUNT, Account
 from service.pairing import Pairing
@@ -52,7 +54,7 @@ class Town:
         self.keys = ApiKeys(database=database, clock=clock)
         self.pairing = Pairing(database=database, rates=self.rates, clock=clock)
         self.jars = CookieJars(database=database, clock=clock)
-        self.sessions = DownloadSessions(database=database, clock=clock)
+        self.sessions = DownloadSessions(database=database, quota=Quotas(clock), events=JobEventBus(), clock=clock)
         self.settings = LiveSettings(database=database, clock=clock, media_root="/media", width=4)
 
     async def account(self, name: str, *, is_superuser: bool = False) -> Account:

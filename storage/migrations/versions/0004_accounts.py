@@ -20,12 +20,18 @@ def upgrade() -> None:
         accounts.add_column(sa.Column("allowance", sa.JSON(), nullable=True))
         accounts.add_column(sa.Column("token_epoch", sa.Integer(), nullable=False, server_default="0"))
         accounts.add_column(sa.Column("made_for", sa.BigInteger(), nullable=True))
+        accounts.add_column(sa.Column("is_leaving", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.create_index("ix_accounts_email_key", "accounts", ["email_key"], unique=True)
     op.create_index("ix_accounts_made_for", "accounts", ["made_for"], unique=True)
     op.execute("update accounts set made_for = (select min(id) from telegram_users where account_id = accounts.id) where id <> 0")
+    with op.batch_alter_table("download_sessions") as sessions:
+        sessions.add_column(sa.Column("requested_id", BIG_ID, nullable=True))
     with op.batch_alter_table("jobs") as jobs:
         jobs.add_column(sa.Column("payer", sa.String(length=80), nullable=True))
     op.execute("update jobs set payer = 'account:' || account_id where account_id is not null")
+    with op.batch_alter_table("cards") as cards:
+        cards.add_column(sa.Column("asker_id", sa.BigInteger(), nullable=True))
+    op.execute("update cards set asker_id = (select min(id) from telegram_users where account_id = cards.account_id)")
     _credentials()
     _limits()
 
@@ -52,6 +58,7 @@ def _credentials() -> None:
         sa.Column("purpose", sa.String(length=12), nullable=False),
         sa.Column("account_id", BIG_ID, nullable=False),
         sa.Column("number", sa.Integer(), nullable=True),
+        sa.Column("telegram_id", sa.BigInteger(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_one_time_codes_account_id_accounts"), ondelete="CASCADE"),

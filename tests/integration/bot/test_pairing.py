@@ -83,6 +83,39 @@ async def test_a_deep_link_only_asks_too(house: ChatHouse, someone: Someone) -> 
     assert (await account_of(house, person)).username == f"tg-{person.id}"
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        "https://t.me/magpie_bot?start={code}",
+        "http://www.t.me/Magpie_Bot/?start={code}",
+        "t.me/magpie_bot?start={code}",
+        "https://telegram.me/magpie_bot?start={code}",
+        "tg://resolve?domain=magpie_bot&start={code}",
+        "here it is: T.me/magpie_bot?start={code}.",
+    ],
+)
+async def test_a_link_to_this_bot_is_the_code_in_it(house: ChatHouse, someone: Someone, form: str) -> None:
+    person = someone()
+    account, code = await an_account(house, f"linked{person.id}")
+    await person.says(f"/link {form.format(code=code.code)}")
+    assert account.username in (await house.until_sent(person.id, "Join this account?"))["text"]
+
+
+async def test_a_link_to_this_bot_with_a_wrong_code_is_said_to_be_no_code(house: ChatHouse, someone: Someone) -> None:
+    person = someone()
+    await person.says("/link https://t.me/magpie_bot?start=WRONGWRONG")
+    assert await house.until_sent(person.id, "This code is not valid")
+
+
+@pytest.mark.parametrize("address", ["https://t.me/other_bot?start={code}", "https://example.com/t.me/magpie_bot?start={code}"])
+async def test_a_code_in_anothers_link_is_none(house: ChatHouse, someone: Someone, address: str) -> None:
+    person = someone()
+    _, code = await an_account(house, f"another{person.id}")
+    await person.says(f"/link {address.format(code=code.code)}")
+    await house.until_sent(person.id, "There is no such video")
+    assert len(house.api.sent(person.id)) == 1
+
+
 async def test_join_joins(house: ChatHouse, someone: Someone) -> None:
     person = someone()
     account, code = await an_account(house, "joining")

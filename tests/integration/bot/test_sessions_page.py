@@ -11,6 +11,7 @@ import pytest
 
 from bot.texts import ENGLISH
 from sandbox.bot_api import User
+from service.accounts import AccountChange
 from service.downloads import Order
 from service.media_url import MediaUrl
 from service.model import Job, Origin
@@ -18,6 +19,7 @@ from service.selection import Selection
 from storage import tables
 from tests.integration.bot.conftest import Someone
 from tests.support.chat_house import ChatHouse, labels
+from tests.support.people import OPERATOR
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 START_DELAY = timedelta(seconds=60)
@@ -70,6 +72,12 @@ async def pressed(house: ChatHouse, person: User, message: dict[str, Any], butto
 
 def is_there(house: ChatHouse, name: str) -> bool:
     return any(path.read_bytes() == house.web.pages[f"https://example.com/{name}"] for path in house.stored())
+
+
+async def is_superuser(house: ChatHouse, person: User) -> None:
+    await person.says("/help")
+    await house.until_sent(person.id, "What I can do")
+    await house.town.accounts.change(OPERATOR, await account_id_of(house, person), AccountChange(is_superuser=True))
 
 
 async def delete(house: ChatHouse, person: User, number: int = 1) -> str:
