@@ -45,7 +45,7 @@ class SqlAccounts:
         people = accounts.c.id != LOCAL_ACCOUNT
         found = await self._connection.execute(sa.select(accounts).where(people).order_by(accounts.c.id).offset(skip).limit(limit))
         counted = await self._connection.execute(sa.select(sa.func.count()).select_from(accounts).where(people))
-        return [_account(row) for row in found], int(counted.scalar_one())
+        return [account_of(row) for row in found], int(counted.scalar_one())
 
     async def add(
         self,
@@ -79,7 +79,7 @@ class SqlAccounts:
         )
         if (row := added.one_or_none()) is None:
             raise NameTaken
-        return _account(row)
+        return account_of(row)
 
     async def save(self, account: Account) -> None:
         """All but the password. Raises `NameTaken` when the name or the address is."""
@@ -119,7 +119,7 @@ class SqlAccounts:
 
     async def leaving(self) -> list[Account]:
         found = await self._connection.execute(sa.select(accounts).where(accounts.c.is_leaving).order_by(accounts.c.id))
-        return [_account(row) for row in found]
+        return [account_of(row) for row in found]
 
     async def remove(self, account_id: int) -> None:
         """With all that belongs to it."""
@@ -131,7 +131,7 @@ class SqlAccounts:
     async def _one(self, condition: sa.ColumnElement[bool], *, lock: bool = False) -> Account | None:
         query = sa.select(accounts).where(condition)
         row = (await self._connection.execute(query.with_for_update(key_share=True) if lock else query)).one_or_none()
-        return _account(row) if row else None
+        return account_of(row) if row else None
 
 
 def _state(account: Account) -> dict[str, Any]:
@@ -150,7 +150,7 @@ def _state(account: Account) -> dict[str, Any]:
     }
 
 
-def _account(row: Any) -> Account:
+def account_of(row: Any) -> Account:
     return Account(
         id=row.id,
         username=row.username,

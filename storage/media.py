@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
+import stat
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from uuid import UUID
 
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
+
+from service.sweeping import StoredFile
 
 CHUNK = 1 << 20
 READ_ONLY = 0o444
@@ -32,6 +37,11 @@ class WorkDirectories:
 
     def discard(self, job_id: UUID) -> None:
         shutil.rmtree(self._root / str(job_id), ignore_errors=True)
+
+    def ages(self) -> list[tuple[UUID, datetime]]:
+        """Each with the time of its last change."""
+        found = [(entry, entry.stat()) for entry in self._root.iterdir() if _is_uuid(entry.name)]
+        return [(UUID(entry.name), datetime.fromtimestamp(status.st_mtime, UTC)) for entry, status in found]
 
     def names(self) -> list[UUID]:
         """The jobs that have one."""
@@ -82,6 +92,14 @@ class DiskMedia:
     def abandoned_work(self) -> list[UUID]:
         return self._work.names()
 
+    async def stored(self) -> AsyncIterator[StoredFile]:
+        for file in await asyncio.to_thread(self._listed):
+            yield file
+
+    async def work(self) -> AsyncIterator[tuple[UUID, datetime]]:
+        for one in await asyncio.to_thread(self._work.ages):
+            yield one
+
     def free_bytes(self) -> int:
         return self._work.free_bytes()
 
@@ -95,6 +113,17 @@ class DiskMedia:
             while start < end and (chunk := await asyncio.to_thread(file.read, min(CHUNK, end - start))):
                 start += len(chunk)
                 yield chunk
+
+    def _listed(self) -> list[StoredFile]:
+        """The time is that of the last change of the name: a fetched file may carry its server's time."""
+        found = []
+        for file in (self._root / "downloads").rglob("*"):
+            with contextlib.suppress(FileNotFoundError):  # somebody deletes it meanwhile
+                status = file.lstat()
+                if stat.S_ISREG(status.st_mode):
+                    since = datetime.fromtimestamp(status.st_ctime, UTC)
+                    found.append(StoredFile(path=file.relative_to(self._root).as_posix(), size=status.st_size, since=since))
+        return found
 
     def _inside(self, path: str) -> Path:
         parts = PurePosixPath(path).parts
@@ -197,6 +226,15 @@ class S3Media:
 
     def abandoned_work(self) -> list[UUID]:
         return self._work.names()
+
+    async def stored(self) -> AsyncIterator[StoredFile]:
+        async for page in self._store.list("downloads/"):
+            for entry in page:
+                yield StoredFile(path=entry["path"], size=entry["size"], since=entry["last_modified"])
+
+    async def work(self) -> AsyncIterator[tuple[UUID, datetime]]:
+        for one in await asyncio.to_thread(self._work.ages):
+            yield one
 
     def free_bytes(self) -> int:
         return self._work.free_bytes()

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -284,6 +285,17 @@ class JobEngine:
 
     async def cancel(self, job: Job) -> None:
         await DBOS.cancel_workflow_async(workflow_id(job))
+
+    async def ended(self, before: datetime) -> list[str]:
+        """Ids of what the engine keeps of work that ended before this moment."""
+        found = await DBOS.list_workflows_async(
+            completed_before=before.isoformat(), status=["SUCCESS", "ERROR", "CANCELLED"], limit=10_000, load_input=False, load_output=False
+        )
+        return [workflow.workflow_id for workflow in found]
+
+    async def remove(self, ids: Sequence[str]) -> None:
+        for some in batched(list(ids), 500):
+            await DBOS.delete_workflows_async(some)
 
     async def known(self, jobs: Sequence[Job]) -> set[uuid.UUID]:
         assert self._client is not None, "the engine is not started"
