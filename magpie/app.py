@@ -42,6 +42,7 @@ from service.limits import Quotas
 from service.model import Account
 from service.opened_sessions import OpenedSessions
 from service.signed_links import SignedLinks
+from service.sweeping import Sweeper
 from service.watching import Watching
 from storage.database import SqlDatabase
 from storage.engine_lock import EngineLock
@@ -49,6 +50,7 @@ from storage.job_pages import SqlJobPages
 from storage.migrate import DatabaseUnusable, upgrade
 from storage.opened_sessions import SqlOpenedSessions
 from storage.queue import JobEngine
+from storage.sweeping import SqlSweeping
 from webapi.accounts import UsersEndpoints
 from webapi.addresses import Addresses
 from webapi.auth import Authenticator, LocalTrust, caller_address, local_trust
@@ -91,7 +93,7 @@ class Service:
         self._lock = EngineLock(file) if file else None
         self._media, self._clock, self._events = make_media(config), SystemClock(), JobEventBus()
         self._fetcher = make_fetcher(config)
-        self._engine = JobEngine(config.database, self._run, width=config.workers)
+        self._engine = JobEngine(config.database, self._run, width=config.workers, chores=self._sweep)
         self._database = SqlDatabase(config.database, self._engine, secrets.vault)
         self._vault, ids = secrets.vault, RandomIds()
         self._quotas = Quotas(self._clock)
@@ -115,6 +117,15 @@ class Service:
             media=self._media,
             clock=self._clock,
             ids=ids,
+        )
+        self.sweeper = Sweeper(
+            rows=SqlSweeping(self._database, secrets.vault),
+            files=self._media,
+            engine=self._engine,
+            database=self._database,
+            downloads=self.downloads,
+            media=self._media,
+            clock=self._clock,
         )
         self.people = make_people(
             config,
@@ -140,6 +151,9 @@ class Service:
             hosts=config.hosts,
             port=config.port,
         )
+
+    async def _sweep(self) -> None:
+        await self.sweeper.sweep()
 
     async def _run(self, job_id: UUID) -> None:
         await self.downloads.run(job_id)

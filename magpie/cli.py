@@ -218,6 +218,30 @@ def password(name: str, /) -> int:
 
 
 @app.command
+def sweep(
+    *,
+    dry_run: Annotated[bool, Parameter(negative=())] = False,
+    as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
+) -> int:
+    """Delete what has expired and what belongs to nothing. A running service does it by itself, once an hour.
+
+    Parameters
+    ----------
+    dry_run
+        Say what would go, and change nothing.
+    as_json
+        Print data instead of lines.
+
+    """
+    config = _config()
+    if config is None:
+        return USAGE
+    from magpie.sweep import sweep_once  # noqa: PLC0415 - quick help
+
+    return asyncio.run(sweep_once(config, dry_run=dry_run, as_json=as_json))
+
+
+@app.command
 def link_sessions(
     *,
     username: str,

@@ -9,7 +9,7 @@ import logging
 import threading
 import types
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
@@ -24,7 +24,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.model import Job
 from storage.database import PRAGMAS, give_subseconds
 
-QUEUE, WORKFLOW, SCHEMA = "jobs", "job", "dbos"
+QUEUE, WORKFLOW, CHORES, SCHEMA = "jobs", "job", "chores", "dbos"
+HOURLY = "0 17 * * * *"
+"""With seconds, as the engine writes it: at seventeen minutes past, when few others do theirs."""
 APPLICATION_VERSION = "1"
 """A constant: with the default, a hash of the code, queued jobs would stand still after an upgrade."""
 
@@ -45,6 +47,7 @@ RECOVERIES = 100
 log = logging.getLogger("magpie.queue")
 dbos_module: Any = importlib.import_module("dbos._dbos")
 Handler = Callable[[uuid.UUID], Awaitable[None]]
+Chores = Callable[[], Coroutine[Any, Any, None]]
 
 
 class WakeableEvent(threading.Event):
@@ -167,8 +170,10 @@ class JobEngine:
     `start` must be awaited on the loop that the handler's objects belong to.
     """
 
-    def __init__(self, url: str, handler: Handler, *, width: int) -> None:
+    def __init__(self, url: str, handler: Handler, *, width: int, chores: Chores | None = None) -> None:
+        """`chores` are done once an hour, by one of all processes."""
         self.url, self._handler, self._width, self._wanted = url, handler, width, width
+        self._chores = chores
         self._widening, self._tasks = asyncio.Lock(), set[asyncio.Task[None]]()
         self.is_sqlite = url.startswith("sqlite:")
         self.executor_id = SQLITE_EXECUTOR if self.is_sqlite else uuid.uuid4().hex
@@ -194,6 +199,8 @@ class JobEngine:
             partition_worker_concurrency=self._width,
             polling_interval_sec=IDLE_POLL_SECONDS if self._poll else BUSY_POLL_SECONDS,
         )
+        if self._chores is not None:
+            await DBOS.apply_schedules_async([{"schedule_name": CHORES, "workflow_fn": self._hourly, "schedule": HOURLY}])
         if self._poll is not None:
             self._poll.wake(MANAGER_THREAD)
         self._client = await asyncio.to_thread(QueueClient, self.url)
@@ -258,6 +265,14 @@ class JobEngine:
         async def step(job_id: str) -> None:
             await self._handler(uuid.UUID(job_id))
 
+        @DBOS.workflow(name=CHORES)
+        async def chores(scheduled_at: datetime, context: Any) -> None:
+            del scheduled_at, context
+            if self._chores is not None and not self._stopping:
+                await self._do_chores(self._chores)
+
+        self._hourly = chores
+
         @DBOS.workflow(name=WORKFLOW, max_recovery_attempts=RECOVERIES)
         async def job(job_id: str) -> None:
             task = asyncio.current_task()
@@ -267,6 +282,17 @@ class JobEngine:
             self._running.add(task)
             task.add_done_callback(self._ended)
             await step(job_id)
+
+    async def _do_chores(self, chores: Chores) -> None:
+        """Cut short, they are done at the next hour."""
+        task = asyncio.ensure_future(chores())
+        self._tasks.add(task)
+        try:
+            await asyncio.wait({task})
+            if not task.cancelled() and (broken := task.exception()) is not None:
+                log.error("the chores could not be done", exc_info=broken)
+        finally:
+            self._tasks.discard(task)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         """A place is free: look for the next job now rather than at the next poll."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -100,11 +101,11 @@ class SqlSweeping:
         async with self._database.writer.begin() as connection:
             return sum([(await connection.execute(sa.delete(table).where(is_old))).rowcount for table, is_old in old])
 
-    async def _ids(self, query: sa.Select[tuple[UUID]]) -> list[UUID]:
+    async def _ids(self, query: sa.Select[Any]) -> list[UUID]:
         async with self._database.reader.connect() as connection:
             return [row[0] for row in await connection.execute(query)]
 
-    async def _jobs(self, query: sa.Select[tuple[object]]) -> list[Job]:
+    async def _jobs(self, query: sa.Select[Any]) -> list[Job]:
         async with self._database.reader.connect() as connection:
             reader = SqlJobs(connection, self._vault)
             return [reader.job_of(row) for row in await connection.execute(query)]
