@@ -103,7 +103,8 @@ def _operation(schemas: _Schemas, endpoint: Endpoint) -> Schema:
         operation["requestBody"] = _request_body(schemas, endpoint, endpoint.body)
     operation["responses"] = _responses(schemas, endpoint)
     kinds = {name: getattr(endpoint.access, name) for name in ("anonymous", "local", "owner", "other", "superuser")}
-    operation["x-access"] = kinds | ({"signed": ALLOWED} if endpoint.access.signed else {})
+    ways = {"signed": endpoint.access.signed, "session": endpoint.access.session}
+    operation["x-access"] = kinds | {name: ALLOWED for name, is_open in ways.items() if is_open}
     if not endpoint.access.is_public:
         # The empty requirement stands for local trust, which no scheme of the standard describes.
         operation["security"] = [{name: []} for name in SECURITY_SCHEMES] + [{}]
