@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -33,7 +33,7 @@ from bot.patience import Patience
 from bot.posts import PostKeeper
 from bot.routing import AccountParts, PageParts, Pages, Routing
 from service.cards import ChatCards
-from service.chat import Place
+from service.chat import Place, TelegramCopy
 from service.deliveries import Deliveries
 from service.downloads import Downloads
 from service.errors import ChatUnreachable
@@ -298,6 +298,16 @@ class TelegramChat:
     async def part_from_identity(self, account_id: int, telegram_id: int) -> None:
         """Before `Pairing.unpair` over HTTP: the identity's open cards go, as with `/forget`. None go where `unpair` will refuse."""
         await self._pages.forget.part_from_identity(account_id, telegram_id)
+
+    async def empty_vaults(self, copies: Sequence[TelegramCopy]) -> None:
+        """Files that are about to be deleted over HTTP go from the vault chat. Raises `ChatUnreachable`."""
+        if self.state is ChatState.REFUSED:
+            log.warning("the bot's token is not valid any more: %s files stay in a vault chat", len(copies))
+            return
+        try:
+            await self._pages.vault.empty(copies)
+        except (NotReached, Lost) as silent:
+            raise ChatUnreachable(retry_after=TRY_AGAIN_AFTER) from silent
 
     # --- updates --------------------------------------------------------------------------------------------------------
 

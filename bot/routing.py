@@ -88,6 +88,7 @@ class Pages:
 
     def __init__(self, parts: PageParts, accounts: AccountParts) -> None:
         outbox, vault = parts.outbox, Vault(parts.outbox)
+        self.vault = vault
         self.status = Status(cards=parts.cards, downloads=parts.downloads, outbox=outbox)
         self.settings = SettingsPage(members=parts.members, outbox=outbox)
         self.history = HistoryPages(

@@ -32,6 +32,7 @@ from magpie.parts import (
     make_secrets,
 )
 from magpie.people import make_people
+from service.chat import TelegramCopy
 from service.downloads import Downloads
 from service.errors import EngineBusy
 from service.events import JobEventBus
@@ -117,6 +118,7 @@ class Service:
             media=self._media,
             clock=self._clock,
             ids=ids,
+            vaults=self._empty_vaults,
         )
         self.sweeper = Sweeper(
             rows=SqlSweeping(self._database, secrets.vault),
@@ -126,6 +128,7 @@ class Service:
             downloads=self.downloads,
             media=self._media,
             clock=self._clock,
+            vaults=self._empty_vaults,
         )
         self.people = make_people(
             config,
@@ -151,6 +154,10 @@ class Service:
             hosts=config.hosts,
             port=config.port,
         )
+
+    async def _empty_vaults(self, copies: Sequence[TelegramCopy]) -> None:
+        if self.chat is not None:
+            await self.chat.empty_vaults(copies)
 
     async def _sweep(self) -> None:
         await self.sweeper.sweep()
@@ -198,7 +205,9 @@ class Service:
             anonymous=config.anonymous_downloads,
         )
         OpenedSessionsEndpoints(self.sessions, self._clock, anonymous=config.anonymous_downloads).register(api)
-        jobs = SeenJobs(rows=self._job_rows, database=self._database, downloads=self.downloads, media=self._media)
+        jobs = SeenJobs(
+            rows=self._job_rows, database=self._database, downloads=self.downloads, media=self._media, vaults=self._empty_vaults
+        )
         JobEventsEndpoints(
             jobs=jobs,
             sessions=self.sessions,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from uuid import UUID
 
 from service.audit import Act, AuditEntry
@@ -17,11 +17,15 @@ from service.ports import Clock, Database, Media, Transaction
 log = logging.getLogger("magpie.forgetting")
 
 
+EmptiesVaults = Callable[[Sequence[TelegramCopy]], Awaitable[None]]
+
+
 class Leavings:
     """What some jobs leave that are about to be deleted. What another job also shows is kept for it."""
 
-    def __init__(self, *, database: Database, downloads: Downloads, media: Media) -> None:
-        self._database, self._downloads, self._media = database, downloads, media
+    def __init__(self, *, database: Database, downloads: Downloads, media: Media, vaults: EmptiesVaults | None = None) -> None:
+        """`vaults` takes files out of a vault chat; None where whoever deletes looks after that first."""
+        self._database, self._downloads, self._media, self._vaults = database, downloads, media, vaults
 
     async def stop(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
@@ -38,8 +42,11 @@ class Leavings:
     async def delete(self, files: Sequence[JobFile]) -> set[str]:
         """What these files alone hold; returns where bytes lie that somebody else goes on with.
 
-        Comes before the rows that name them: cut short, it can be done again.
+        Comes before the rows that name them: cut short, it can be done again. Raises `ChatUnreachable` while a vault chat
+        cannot be emptied: then nothing was deleted.
         """
+        if self._vaults is not None and (copies := await self.in_vaults(files)):
+            await self._vaults(copies)
         kept = await self._hand_on(files)
         await self.delete_paths({file.path for file in files} - kept)
         return kept

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from service.downloads import Downloads
 from service.errors import JobNotFound
-from service.forgetting import Leavings
+from service.forgetting import EmptiesVaults, Leavings
 from service.model import DownloadSession, Job, JobFile, JobStatus
 from service.opened_sessions import Viewer
 from service.paging import Page, Window
@@ -59,9 +59,11 @@ class JobRows(Protocol):
 class SeenJobs:
     """Every look and every act is a viewer's: to others a job does not exist."""
 
-    def __init__(self, *, rows: JobRows, database: Database, downloads: Downloads, media: Media) -> None:
+    def __init__(
+        self, *, rows: JobRows, database: Database, downloads: Downloads, media: Media, vaults: EmptiesVaults | None = None
+    ) -> None:
         self._rows, self._downloads = rows, downloads
-        self._leavings = Leavings(database=database, downloads=downloads, media=media)
+        self._leavings = Leavings(database=database, downloads=downloads, media=media, vaults=vaults)
 
     async def get(self, viewer: Viewer, job_id: UUID) -> JobState:
         """Raises `JobNotFound`."""

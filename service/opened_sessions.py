@@ -12,7 +12,7 @@ from uuid import UUID
 from service.audit import Actor
 from service.downloads import Downloads
 from service.errors import DownloadSessionNotFound, SessionsFull, TooManySessions
-from service.forgetting import Leavings
+from service.forgetting import EmptiesVaults, Leavings
 from service.model import DownloadSession, Job, Origin
 from service.paging import Page, Window
 from service.ports import Clock, Database, Ids, Media, Transaction
@@ -80,9 +80,19 @@ class SessionRows(Protocol):
 class OpenedSessions:
     """`used` is kept in memory and written down with `flush`: a look at a session writes nothing."""
 
-    def __init__(self, *, rows: SessionRows, database: Database, downloads: Downloads, media: Media, clock: Clock, ids: Ids) -> None:
+    def __init__(
+        self,
+        *,
+        rows: SessionRows,
+        database: Database,
+        downloads: Downloads,
+        media: Media,
+        clock: Clock,
+        ids: Ids,
+        vaults: EmptiesVaults | None = None,
+    ) -> None:
         self._rows, self._database, self._clock, self._ids = rows, database, clock, ids
-        self._leavings = Leavings(database=database, downloads=downloads, media=media)
+        self._leavings = Leavings(database=database, downloads=downloads, media=media, vaults=vaults)
         self._used: dict[UUID, datetime] = {}
 
     # --- opening --------------------------------------------------------------------------------------------------------

@@ -6,14 +6,15 @@ Everything may be cut short and done again, and runs beside jobs: what is young 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
 from service.downloads import IDEMPOTENCY_LIFE, Downloads
-from service.forgetting import Leavings
+from service.errors import Unavailable
+from service.forgetting import EmptiesVaults, Leavings
 from service.model import Account, Job
 from service.opened_sessions import LIFE
 from service.ports import Clock, Database, Media
@@ -107,9 +108,10 @@ class Sweeper:
         downloads: Downloads,
         media: Media,
         clock: Clock,
+        vaults: EmptiesVaults | None = None,
     ) -> None:
         self._rows, self._files, self._engine, self._media, self._clock = rows, files, engine, media, clock
-        self._leavings = Leavings(database=database, downloads=downloads, media=media)
+        self._leavings = Leavings(database=database, downloads=downloads, media=media, vaults=vaults)
 
     async def sweep(self, *, dry_run: bool = False) -> Swept:
         """With `dry_run` nothing is changed."""
@@ -137,10 +139,7 @@ class Sweeper:
             jobs = await self._rows.jobs_in(session_id)
             count += len(jobs)
             if not dry_run:
-                files = await self._leavings.files(jobs)
-                kept = await self._leavings.delete(files)
-                unused = await self._rows.remove_session(session_id, [file.media.id for file in files if file.media.id is not None])
-                await self._leavings.delete_paths(set(unused) - kept)
+                await self._drop_jobs(jobs, lambda media, session_id=session_id: self._rows.remove_session(session_id, media))
         empty = await self._rows.empty_sessions(now - YOUNG)
         for session_id in () if dry_run else empty:
             await self._rows.remove_session(session_id, [])
@@ -161,10 +160,17 @@ class Sweeper:
 
     async def _delete(self, job: Job) -> None:
         family = [job, *await self._rows.items_of(job.id)]
-        files = await self._leavings.files(family)
-        kept = await self._leavings.delete(files)
-        unused = await self._rows.remove_job(job.id, [file.media.id for file in files if file.media.id is not None])
-        await self._leavings.delete_paths(set(unused) - kept)
+        await self._drop_jobs(family, lambda media: self._rows.remove_job(job.id, media))
+
+    async def _drop_jobs(self, jobs: Sequence[Job], remove: Callable[[Sequence[int]], Awaitable[list[str]]]) -> None:
+        """Files, then rows; while a vault chat cannot be emptied they are left to the next time."""
+        try:
+            files = await self._leavings.files(jobs)
+            kept = await self._leavings.delete(files)
+            unused = await remove([file.media.id for file in files if file.media.id is not None])
+            await self._leavings.delete_paths(set(unused) - kept)
+        except Unavailable as later:
+            log.warning("some old files stay for now: %s", later.message)
 
     async def _orphans(self, now: datetime, *, dry_run: bool) -> tuple[int, int]:
         """Files that no row knows, and that no job is about to write down."""

@@ -306,7 +306,7 @@ class JobEngine:
     def wake(self) -> None:
         """Look into the queue now. The limits stay where they are: in the queue."""
         self._last_work = asyncio.get_running_loop().time()
-        if self._poll is not None:
+        if self._poll is not None and len(self._running) < self._width:  # else the end of a job wakes it
             self._poll.wake(QUEUE_THREAD)
 
     async def cancel(self, job: Job) -> None:
