@@ -9,6 +9,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Protocol
 from uuid import UUID
 
@@ -139,7 +140,7 @@ class Sweeper:
             jobs = await self._rows.jobs_in(session_id)
             count += len(jobs)
             if not dry_run:
-                await self._drop_jobs(jobs, lambda media, session_id=session_id: self._rows.remove_session(session_id, media))
+                await self._drop_jobs(jobs, partial(self._rows.remove_session, session_id))
         empty = await self._rows.empty_sessions(now - YOUNG)
         for session_id in () if dry_run else empty:
             await self._rows.remove_session(session_id, [])
@@ -160,7 +161,7 @@ class Sweeper:
 
     async def _delete(self, job: Job) -> None:
         family = [job, *await self._rows.items_of(job.id)]
-        await self._drop_jobs(family, lambda media: self._rows.remove_job(job.id, media))
+        await self._drop_jobs(family, partial(self._rows.remove_job, job.id))
 
     async def _drop_jobs(self, jobs: Sequence[Job], remove: Callable[[Sequence[int]], Awaitable[list[str]]]) -> None:
         """Files, then rows; while a vault chat cannot be emptied they are left to the next time."""
