@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from scraper import answers
+from scraper.egress import EgressPolicy
 from scraper.extractions import Extractions
 from scraper.forks import ProcessGone, Worker
 from scraper.galleries import Galleries
@@ -56,6 +57,11 @@ class YtDlpFetcher:
         self._extractions = Extractions(config.state_directory.absolute() / "extractions")
         self._looks = config.state_directory.absolute() / "looks"
         self._sweep: asyncio.TimerHandle | None = None
+
+    @property
+    def policy(self) -> EgressPolicy:
+        """Which addresses may be reached."""
+        return self._policy
 
     async def start(self) -> None:
         """Returns at once: the workers get warm behind, and a fetch waits for that."""

@@ -21,6 +21,8 @@ class Act(StrEnum):
     PASSWORD_CHANGED = "password_changed"  # noqa: S105 - no password
     PASSWORD_RESET = "password_reset"  # noqa: S105 - no password
     RESET_REQUESTED = "reset_requested"
+    WEBHOOK_SET = "webhook_set"
+    WEBHOOK_REMOVED = "webhook_removed"
     LOGGED_IN = "logged_in"
     LOGIN_FAILED = "login_failed"
     KEY_CREATED = "key_created"

@@ -55,6 +55,7 @@ class Order:
     download_session_id: UUID | None = None
     session_is_unowned: bool = False
     """Whether nobody owned the session that it names."""
+    callback_url: MediaUrl | None = None
     max_items: int | None = None
     """How many items of a list are taken; None where a list is refused."""
     requested_username: str | None = None
@@ -283,6 +284,7 @@ class Downloads:
             selection=order.selection,
             scope=lists.scope_of(order.account_id, session_id, is_secret=order.url.is_secret or is_private),
             refresh=order.refresh,
+            callback_url=order.callback_url,
             max_items=order.max_items,
             created_at=self._clock.now(),
         )

@@ -6,6 +6,7 @@ from service import lists
 from service.locking import lock_payers, payers_of
 from service.model import HistoryEntry, Job, JobFile, JobStatus, Outcome
 from service.ports import Quota, Transaction
+from service.webhooks import announce
 
 _OUTCOMES = {
     JobStatus.COMPLETED: Outcome.SUCCESS,
@@ -47,6 +48,7 @@ async def _leave(transaction: Transaction, job: Job, files: list[JobFile]) -> No
     """What a run leaves: an entry in history, and maybe a closed download session."""
     assert job.ended_at is not None
     await transaction.history.add(await lists.entry_of(transaction, job) if job.is_list else _entry(job, files))
+    await announce(transaction, job)
     session = await transaction.download_sessions.get(job.download_session_id)
     if session is not None and session.closes_with_job:
         await transaction.download_sessions.close(session.id, job.ended_at)

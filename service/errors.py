@@ -260,6 +260,18 @@ class JobNotFound(NotFound):
     code = "job_not_found"
 
 
+class WebhookNotFound(NotFound):
+    """There is no webhook."""
+
+    code = "webhook_not_found"
+
+
+class SecretNeeded(InvalidInput):
+    """A callback needs an account with a webhook secret: PUT /api/v1/users/me/webhook first."""
+
+    code = "webhook_secret_needed"
+
+
 class TooManySessions(LimitReached):
     """You have opened as many sessions as you may; close one, or use one that you have."""
 

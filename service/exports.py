@@ -25,6 +25,8 @@ HANDLED = frozenset(
         "preferences",
         "site_cookies",
         "telegram_users",
+        "webhook_messages",
+        "webhooks",
     }
 )
 """The tables with an account's column that are told of; of codes and cookies only that there are some, since they are secrets."""
@@ -59,6 +61,7 @@ class Exports:
         return list({file.media.id: file for file in found}.values())
 
     async def _told(self, transaction: Transaction, account: Account) -> dict[str, Any]:
+        webhook = await transaction.webhooks.of_account(account.id)
         keys = await transaction.api_keys.of_account(account.id)
         entries, _ = await transaction.history.page(account.id, limit=2**31 - 1)
         return {
@@ -75,6 +78,8 @@ class Exports:
             "history": entries,
             "cards": await transaction.cards.of_account(account.id),
             "charges": await transaction.charges.of_account(account.id),
+            "webhook": webhook and {"url": webhook.url, "created_at": webhook.created_at},
+            "webhook_messages": await transaction.webhooks.messages_of(account.id),
             "audit": await transaction.audit.of_account(account.id),
         }
 

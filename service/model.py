@@ -214,6 +214,8 @@ class Job:
     selection: Selection
     scope: str = PUBLIC
     refresh: bool = False
+    callback_url: MediaUrl | None = None
+    """Who is told of its end."""
     max_items: int | None = None
     """How many items of a list it takes; None where a list is refused."""
     position: int = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
@@ -18,6 +18,7 @@ from service.selection import Selection
 
 if TYPE_CHECKING:  # that module uses the ports itself
     from service.download_sessions import Unowned
+    from service.webhooks import Webhooks
 
 
 class Clock(Protocol):
@@ -221,6 +222,9 @@ class QueueEntries(Protocol):
 
     async def enqueue(self, job: Job) -> None: ...
     async def enqueue_all(self, jobs: Sequence[Job]) -> None: ...
+    async def enqueue_message(self, message_id: UUID, number: int, delay: timedelta) -> None:
+        """A webhook's try, not before the delay is over."""
+        ...
 
 
 class Transaction(Protocol):
@@ -234,6 +238,8 @@ class Transaction(Protocol):
     def one_time_codes(self) -> OneTimeCodes: ...
     @property
     def ended_logins(self) -> EndedLogins: ...
+    @property
+    def webhooks(self) -> Webhooks: ...
     @property
     def site_cookies(self) -> SiteCookieJars: ...
     @property

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, Protocol
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -35,6 +36,7 @@ from storage.merges import SqlMerges
 from storage.one_time_codes import SqlOneTimeCodes
 from storage.site_cookies import SqlSiteCookies
 from storage.telegram_users import SqlPreferences, SqlTelegramUsers
+from storage.webhooks import SqlWebhooks
 
 PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=15000", "foreign_keys=ON")
 
@@ -43,6 +45,10 @@ class QueueWriter(Protocol):
     """What enters jobs into the queue."""
 
     async def enter(self, connection: AsyncConnection, jobs: Sequence[Job]) -> None: ...
+    async def enter_message(self, connection: AsyncConnection, message_id: UUID, number: int, delay: timedelta) -> None:
+        """A webhook's try, not before the delay is over."""
+        ...
+
     def wake(self) -> None: ...
 
 
@@ -50,6 +56,9 @@ class NoQueue:
     """For a process that runs its one job itself."""
 
     async def enter(self, connection: AsyncConnection, jobs: Sequence[Job]) -> None:
+        """Nothing to do."""
+
+    async def enter_message(self, connection: AsyncConnection, message_id: UUID, number: int, delay: timedelta) -> None:
         """Nothing to do."""
 
     def wake(self) -> None:
@@ -89,6 +98,7 @@ class SqlTransaction:
         self.api_keys = SqlApiKeys(connection)
         self.one_time_codes = SqlOneTimeCodes(connection)
         self.ended_logins = SqlEndedLogins(connection)
+        self.webhooks = SqlWebhooks(connection, vault)
         self.site_cookies = SqlSiteCookies(connection, vault)
         self.charges = SqlCharges(connection)
         self.audit = SqlAudit(connection)
@@ -118,6 +128,10 @@ class SqlQueueEntries:
 
     async def enqueue(self, job: Job) -> None:
         await self.enqueue_all([job])
+
+    async def enqueue_message(self, message_id: UUID, number: int, delay: timedelta) -> None:
+        await self._queue.enter_message(self._connection, message_id, number, delay)
+        self.entered += 1
 
     async def enqueue_all(self, jobs: Sequence[Job]) -> None:
         if jobs:

@@ -9,6 +9,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.media_url import MediaUrl
 from service.model import Job, JobStatus, Origin, Phase, Progress
 from service.ports import Vault
 from service.selection import Selection
@@ -116,6 +117,7 @@ class SqlJobs:
             "scope": job.scope,
             "dedupe_key": job.dedupe_key,
             "refresh": job.refresh,
+            "callback_url": self._sealing.seal(job.callback_url.text) if job.callback_url else None,
             "max_items": job.max_items,
             "created_at": job.created_at,
         }
@@ -133,6 +135,7 @@ class SqlJobs:
             selection=Selection.from_key(row.selection),
             scope=row.scope,
             refresh=row.refresh,
+            callback_url=MediaUrl.parse(self._sealing.open(row.callback_url)) if row.callback_url else None,
             max_items=row.max_items,
             status=JobStatus(row.status),
             attempt=row.attempt,

@@ -23,6 +23,8 @@ from storage.tables import (
     preferences,
     site_cookies,
     telegram_users,
+    webhook_messages,
+    webhooks,
 )
 
 HANDLED = frozenset(
@@ -38,6 +40,8 @@ HANDLED = frozenset(
         "preferences",
         "site_cookies",
         "telegram_users",
+        "webhook_messages",
+        "webhooks",
     }
 )
 """The tables with an account's column that a merge handles. A test compares it with the tables that there are."""
@@ -65,6 +69,9 @@ class SqlMerges:
         await self._owned(source, target)
         await self._scopes(f"account:{source}", f"account:{target}")
         await SqlCharges(self._connection).move(source, target)
+        await self._execute(sa.update(webhook_messages).where(webhook_messages.c.account_id == source).values(account_id=target))
+        if not await self._count(sa.select(webhooks.c.account_id).where(webhooks.c.account_id == target)):
+            await self._execute(sa.update(webhooks).where(webhooks.c.account_id == source).values(account_id=target))
         await self._one_of_a_kind(site_cookies, site_cookies.c.site, source, target)
         if not await self._count(sa.select(preferences.c.account_id).where(preferences.c.account_id == target)):
             await self._execute(sa.update(preferences).where(preferences.c.account_id == source).values(account_id=target))

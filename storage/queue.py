@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -25,6 +25,9 @@ from service.model import Job
 from storage.database import PRAGMAS, give_subseconds
 
 QUEUE, WORKFLOW, CHORES, SCHEMA = "jobs", "job", "chores", "dbos"
+MESSAGES, MESSAGE = "messages", "webhook"
+"""The queue of webhooks, and the work in it."""
+MESSAGES_AT_ONCE, MESSAGES_POLL_SECONDS = 8, 5.0
 HOURLY = "0 17 * * * *"
 """With seconds, as the engine writes it: at seventeen minutes past, when few others do theirs."""
 APPLICATION_VERSION = "1"
@@ -35,7 +38,7 @@ ANY_WORKER = "any"
 """Names the lock that all workers share: where it is free, none runs."""
 
 LIVE_STATES = frozenset({"ENQUEUED", "PENDING", "DELAYED"})
-QUEUE_THREAD, MANAGER_THREAD = f"queue-worker-{QUEUE}", "(queue_thread)"
+QUEUE_THREAD, MESSAGES_THREAD, MANAGER_THREAD = f"queue-worker-{QUEUE}", f"queue-worker-{MESSAGES}", "(queue_thread)"
 """How the engine names the thread that polls our queue, and the one that starts such threads."""
 
 IDLE_POLL_SECONDS = 1.0
@@ -47,6 +50,7 @@ RECOVERIES = 100
 log = logging.getLogger("magpie.queue")
 dbos_module: Any = importlib.import_module("dbos._dbos")
 Handler = Callable[[uuid.UUID], Awaitable[None]]
+Messenger = Callable[[uuid.UUID, int], Awaitable[None]]
 Chores = Callable[[], Coroutine[Any, Any, None]]
 
 
@@ -68,7 +72,7 @@ class WakeableEvent(threading.Event):
 
     def wait(self, timeout: float | None = None) -> bool:
         name = threading.current_thread().name
-        mine = QUEUE_THREAD if name == QUEUE_THREAD else MANAGER_THREAD if MANAGER_THREAD in name else ""
+        mine = name if name in {QUEUE_THREAD, MESSAGES_THREAD} else MANAGER_THREAD if MANAGER_THREAD in name else ""
         with self._changed:
             self._changed.wait_for(lambda: self.is_set() or mine in self._woken, timeout)
             self._woken.discard(mine)
@@ -134,6 +138,17 @@ class QueueClient:
             }
             self._client.enqueue_in_transaction(connection, options, str(job.id))
 
+    async def enter_message(self, connection: AsyncConnection, message_id: uuid.UUID, number: int, delay: timedelta) -> None:
+        options: EnqueueOptions = {
+            "queue_name": MESSAGES,
+            "workflow_name": MESSAGE,
+            "workflow_id": f"{MESSAGE}:{message_id}:{number}",
+            "app_version": APPLICATION_VERSION,
+        }
+        if delay:
+            options["delay_seconds"] = delay.total_seconds()
+        await connection.run_sync(lambda plain: self._client.enqueue_in_transaction(plain, options, str(message_id), number))
+
     async def cancel(self, job: Job) -> None:
         await asyncio.to_thread(self._client.cancel_workflow, workflow_id(job))
 
@@ -170,10 +185,10 @@ class JobEngine:
     `start` must be awaited on the loop that the handler's objects belong to.
     """
 
-    def __init__(self, url: str, handler: Handler, *, width: int, chores: Chores | None = None) -> None:
-        """`chores` are done once an hour, by one of all processes."""
+    def __init__(self, url: str, handler: Handler, *, width: int, chores: Chores | None = None, messenger: Messenger | None = None) -> None:
+        """`chores` are done once an hour, by one of all processes; `messenger` is given a webhook's message and the try's number."""
         self.url, self._handler, self._width, self._wanted = url, handler, width, width
-        self._chores = chores
+        self._chores, self._messenger, self._has_messages = chores, messenger, False
         self._widening, self._tasks = asyncio.Lock(), set[asyncio.Task[None]]()
         self.is_sqlite = url.startswith("sqlite:")
         self.executor_id = SQLITE_EXECUTOR if self.is_sqlite else uuid.uuid4().hex
@@ -199,6 +214,7 @@ class JobEngine:
             partition_worker_concurrency=self._width,
             polling_interval_sec=IDLE_POLL_SECONDS if self._poll else BUSY_POLL_SECONDS,
         )
+        await DBOS.register_queue_async(MESSAGES, worker_concurrency=MESSAGES_AT_ONCE, polling_interval_sec=MESSAGES_POLL_SECONDS)
         if self._chores is not None:
             await DBOS.apply_schedules_async([{"schedule_name": CHORES, "workflow_fn": self._hourly, "schedule": HOURLY}])
         if self._poll is not None:
@@ -273,6 +289,11 @@ class JobEngine:
 
         self._hourly = chores
 
+        @DBOS.workflow(name=MESSAGE, max_recovery_attempts=RECOVERIES)
+        async def webhook(message_id: str, number: int) -> None:
+            if self._messenger is not None and not self._stopping:
+                await self._messenger(uuid.UUID(message_id), number)
+
         @DBOS.workflow(name=WORKFLOW, max_recovery_attempts=RECOVERIES)
         async def job(job_id: str) -> None:
             task = asyncio.current_task()
@@ -303,11 +324,19 @@ class JobEngine:
         assert self._client is not None, "the engine is not started"
         await self._client.enter(connection, jobs)
 
+    async def enter_message(self, connection: AsyncConnection, message_id: uuid.UUID, number: int, delay: timedelta) -> None:
+        assert self._client is not None, "the engine is not started"
+        await self._client.enter_message(connection, message_id, number, delay)
+        self._has_messages = True
+
     def wake(self) -> None:
         """Look into the queue now. The limits stay where they are: in the queue."""
         self._last_work = asyncio.get_running_loop().time()
         if self._poll is not None and len(self._running) < self._width:  # else the end of a job wakes it
             self._poll.wake(QUEUE_THREAD)
+        if self._poll is not None and self._has_messages:
+            self._has_messages = False
+            self._poll.wake(MESSAGES_THREAD)
 
     async def cancel(self, job: Job) -> None:
         await DBOS.cancel_workflow_async(workflow_id(job))

@@ -28,6 +28,7 @@ from storage.tables import (
     media_files,
     one_time_codes,
     telegram_users,
+    webhook_messages,
 )
 
 DAY = timedelta(days=1)
@@ -92,6 +93,7 @@ class SqlSweeping:
             (idempotency_keys, idempotency_keys.c.created_at < idempotency),
             (one_time_codes, one_time_codes.c.expires_at <= now),
             (ended_logins, ended_logins.c.expires_at <= now),
+            (webhook_messages, webhook_messages.c.ended_at <= now - 30 * DAY),
             (charges, charges.c.charged_at <= now - DAY),
         ]
         if dry_run:

@@ -121,6 +121,7 @@ jobs = Table(
     Column("scope", sa.String(80), nullable=False),
     Column("dedupe_key", sa.String(64), nullable=False),
     Column("refresh", sa.Boolean, nullable=False),
+    Column("callback_url", sa.Text),  # encrypted: who is told of its end
     Column("max_items", sa.Integer),  # of a list, that is taken; NULL where a list is refused
     Column("position", sa.Integer, nullable=False, server_default="0"),  # among its parent's children
     Column("status", sa.String(12), nullable=False),
@@ -298,6 +299,32 @@ site_cookies = Table(
     Column("site", sa.String(253), primary_key=True),
     Column("content", sa.Text, nullable=False),  # encrypted
     Column("created_at", UtcDateTime, nullable=False),
+)
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("account_id", BIG_ID, ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("url", sa.Text),  # encrypted: where all jobs are told of
+    Column("secret", sa.Text, nullable=False),  # encrypted: each message is signed with it
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+webhook_messages = Table(
+    "webhook_messages",
+    metadata,
+    Column("id", sa.Uuid, primary_key=True),
+    Column("account_id", BIG_ID, ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False),
+    Column("job_id", sa.Uuid, nullable=False),  # no foreign key: a message outlives its job
+    Column("event", sa.String(40), nullable=False),
+    Column("url", sa.Text, nullable=False),  # encrypted
+    Column("body", sa.Text, nullable=False),  # encrypted
+    Column("state", sa.String(12), nullable=False),
+    Column("tries", sa.Integer, nullable=False),
+    Column("last_status", sa.Integer),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+    Index("ix_webhook_messages_account_created", "account_id", "created_at"),
 )
 
 charges = Table(

@@ -25,6 +25,7 @@ from service.errors import (
     LimitReached,
     LinkExpired,
     LinkInvalid,
+    SecretNeeded,
     SessionJobsReached,
 )
 from service.job_pages import JobFilter, JobState, SeenJobs
@@ -33,6 +34,7 @@ from service.model import DownloadSession, JobStatus, Origin
 from service.opened_sessions import OpenedSessions, Viewer
 from service.selection import MediaType, Selection
 from service.signed_links import STATUS, SignedLinks
+from service.webhooks import OwnWebhooks
 from webapi.addresses import status_path
 from webapi.auth import Caller, CallerKind
 from webapi.contract import ALLOWED, OWNERS, Access, Api, Reply
@@ -62,6 +64,9 @@ class JobRequest(BaseModel):
         None, description="Of a transcript; without one, the first that there is"
     )
     refresh: bool = Field(default=False, description="true: fetch again even when the file is in the store")
+    callback_url: Annotated[str, Field(min_length=1, max_length=4096, json_schema_extra={"format": "uri"})] | None = Field(
+        None, description="Is told when the job has ended; needs an account with a webhook secret"
+    )
     max_items: Annotated[int, Field(ge=1, le=5000)] | None = Field(
         None, description="Of a playlist, which becomes a job with a child an item"
     )
@@ -93,13 +98,22 @@ class JobsEndpoints:
         hosts: frozenset[str],
         anonymous: bool,
         max_items: int,
+        webhooks: OwnWebhooks,
     ) -> None:
         self._downloads, self._jobs, self._sessions, self._views, self._links = downloads, jobs, sessions, views, links
-        self._hosts, self._anonymous, self._max_items = hosts, anonymous, max_items
+        self._hosts, self._anonymous, self._max_items, self._webhooks = hosts, anonymous, max_items, webhooks
 
     def register(self, api: Api) -> None:
         asks = Access(anonymous=401, local=ALLOWED, owner=ALLOWED, other=ALLOWED, superuser=ALLOWED, session=True)
-        refused = [AddressNotAllowed, HostNotAllowed, InvalidSelection, DownloadSessionNotFound, IdempotencyConflict, SessionJobsReached]
+        refused = [
+            AddressNotAllowed,
+            HostNotAllowed,
+            InvalidSelection,
+            DownloadSessionNotFound,
+            IdempotencyConflict,
+            SessionJobsReached,
+            SecretNeeded,
+        ]
         tags = ["Jobs"]
         api.route(
             "POST", "/api/jobs/", access=asks, tags=tags, status=201, faults=refused, answers={201: JobView | JobsView, 200: JobView}
@@ -136,7 +150,8 @@ class JobsEndpoints:
         already is answered with that job and 200. Of several addresses all are accepted or none.
         """
         opened = await self._session_of(caller, session)
-        orders = self._orders(caller, wanted, opened)
+        callback = await self._callback(caller, wanted.callback_url)
+        orders = [replace(order, callback_url=callback) for order in self._orders(caller, wanted, opened)]
         accepted = await self._downloads.submit_all(orders, _promise(caller, session, idempotency_key, wanted))
         states = await self._jobs.states([job for job, _ in accepted])
         usual = await self._jobs.usual_time()
@@ -155,6 +170,17 @@ class JobsEndpoints:
         if opened is None:
             raise DownloadSessionNotFound
         return opened
+
+    async def _callback(self, caller: Caller, text: str | None) -> MediaUrl | None:
+        """Raises `SecretNeeded`, `AddressNotAllowed`; `Refused` for an address that is none."""
+        if text is None:
+            return None
+        try:
+            url = MediaUrl.parse(text)
+        except InvalidUrl as wrong:
+            raise invalid([{"loc": ["body", "callback_url"], "msg": wrong.message, "type": wrong.code}]) from None
+        await self._webhooks.check_callback(caller.account, url)
+        return url
 
     def _orders(self, caller: Caller, wanted: JobRequest, opened: DownloadSession | None) -> list[Order]:
         """Raises `InvalidSelection`, `HostNotAllowed`; `Refused` for an address that is none."""

@@ -10,6 +10,8 @@ down_revision = "0004"
 branch_labels = None
 depends_on = None
 
+BIG_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
 
 def upgrade() -> None:
     with op.batch_alter_table("download_sessions") as sessions:
@@ -26,6 +28,37 @@ def upgrade() -> None:
     with op.batch_alter_table("idempotency_keys") as keys:
         keys.add_column(sa.Column("more_job_ids", sa.JSON(), nullable=True))
     with op.batch_alter_table("jobs") as jobs:
+        jobs.add_column(sa.Column("callback_url", sa.Text(), nullable=True))
         jobs.add_column(sa.Column("max_items", sa.Integer(), nullable=True))
     op.create_index("ix_jobs_account_created", "jobs", ["account_id", "created_at", "id"], unique=False)
     op.create_index("ix_jobs_created", "jobs", ["created_at", "id"], unique=False)
+    _webhooks()
+
+
+def _webhooks() -> None:
+    op.create_table(
+        "webhooks",
+        sa.Column("account_id", BIG_ID, nullable=False, autoincrement=False),
+        sa.Column("url", sa.Text(), nullable=True),
+        sa.Column("secret", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_webhooks_account_id_accounts"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("account_id", name=op.f("pk_webhooks")),
+    )
+    op.create_table(
+        "webhook_messages",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("account_id", BIG_ID, nullable=False),
+        sa.Column("job_id", sa.Uuid(), nullable=False),
+        sa.Column("event", sa.String(length=40), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("state", sa.String(length=12), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("last_status", sa.Integer(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_webhook_messages_account_id_accounts"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_webhook_messages")),
+    )
+    op.create_index("ix_webhook_messages_account_created", "webhook_messages", ["account_id", "created_at"], unique=False)
