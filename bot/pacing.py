@@ -15,12 +15,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from telegram.error import RetryAfter
+from telegram.error import BadRequest, Forbidden, InvalidToken, NetworkError, RetryAfter
 from telegram.ext import BaseRateLimiter
 
 from bot.buckets import Bucket, Window
 from bot.chat_queue import Call, ChatQueue, Key
 from bot.lanes import Lane, Within, default_lane, is_edit, messages_changed, messages_counted
+from service.metrics import TelegramMeter, Unmetered
 
 SUPERSEDED: Literal[True] = True
 """What a progress edit returns that was left out: for a newer one, for a better call, or because Telegram asked to wait.
@@ -29,6 +30,9 @@ An edit that was made returns the message, so `is SUPERSEDED` tells them apart (
 
 RETRY_MARGIN = 0.1
 """Seconds more than Telegram asked for."""
+
+NEVER_HELD = "other"
+"""The group of calls that wait for nothing. Those of the others are their lanes'."""
 
 Answer = bool | dict[str, Any] | list[dict[str, Any]]
 log = logging.getLogger("magpie.pacing")
@@ -66,7 +70,20 @@ class Pacing(BaseRateLimiter[Lane | Within]):
       and none that was asked for earlier comes after it.
     """
 
-    __slots__ = ("_closed", "_due", "_monotonic", "_numbers", "_overall", "_pace", "_queues", "_ready", "_sleep", "_wake_at", "_waker")
+    __slots__ = (
+        "_closed",
+        "_due",
+        "_meter",
+        "_monotonic",
+        "_numbers",
+        "_overall",
+        "_pace",
+        "_queues",
+        "_ready",
+        "_sleep",
+        "_wake_at",
+        "_waker",
+    )
 
     def __init__(
         self,
@@ -74,8 +91,9 @@ class Pacing(BaseRateLimiter[Lane | Within]):
         *,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        meter: TelegramMeter | None = None,
     ) -> None:
-        self._pace = pace or Pace()
+        self._pace, self._meter = pace or Pace(), meter or Unmetered()
         self._monotonic, self._sleep = monotonic, sleep
         self._overall = Window(size=self._pace.overall_size, period=self._pace.overall_period)
         self._numbers = itertools.count()
@@ -120,18 +138,21 @@ class Pacing(BaseRateLimiter[Lane | Within]):
         """Make the call when its turn comes. Returns Telegram's answer, or `SUPERSEDED`."""
         lane = default_lane(endpoint)
         if lane is None:
-            return await callback(*args, **kwargs)
+            return await self._made(NEVER_HELD, callback(*args, **kwargs))
         call = self._call(endpoint, data, rate_limit_args if isinstance(rate_limit_args, Lane) else lane)
         patience = rate_limit_args.seconds if isinstance(rate_limit_args, Within) else None
         retries = self._pace.retries
         while True:
             queue = self._queue(data.get("chat_id"), endpoint)
+            asked = self._monotonic()
             try:
                 async with asyncio.timeout(patience):
                     is_on = await self._turn(queue, call)
                 if not is_on:
+                    self._meter.called(call.lane.name.lower(), "superseded")
                     return SUPERSEDED
-                return await callback(*args, **kwargs)
+                self._meter.waited(call.lane.name.lower(), self._monotonic() - asked)
+                return await self._made(call.lane.name.lower(), callback(*args, **kwargs))
             except RetryAfter as error:
                 self._pause(queue, endpoint, error)
                 if call.progress:
@@ -141,6 +162,15 @@ class Pacing(BaseRateLimiter[Lane | Within]):
                 retries -= 1
             finally:
                 self._end(queue, call)
+
+    async def _made(self, group: str, call: Coroutine[Any, Any, Answer]) -> Answer:
+        try:
+            answer = await call
+        except Exception as error:
+            self._meter.called(group, _outcome(error))
+            raise
+        self._meter.called(group, "ok")
+        return answer
 
     def _call(self, endpoint: str, data: dict[str, Any], lane: Lane) -> Call:
         return Call(
@@ -268,6 +298,20 @@ class Pacing(BaseRateLimiter[Lane | Within]):
                 queue.due = None
                 self._look(queue, now)
         self._serve(now)
+
+
+def _outcome(error: Exception) -> str:
+    match error:
+        case RetryAfter():
+            return "flood"
+        case InvalidToken():
+            return "token_refused"
+        case BadRequest() | Forbidden():
+            return "refused"
+        case NetworkError():
+            return "not_reached"
+        case _:
+            return "failed"
 
 
 def _key(chat_id: object) -> Key:

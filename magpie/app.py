@@ -14,13 +14,15 @@ from importlib.metadata import version
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from uuid import UUID
 
-from bot.application import TelegramChat
+from bot.application import ChatState, TelegramChat
 from magpie.chat import House, Reach, make_chat, webhook_secret
-from magpie.checks import make_checks
+from magpie.checks import make_checks, program_checks, queue_check
 from magpie.cli import FAILED, OK, say
 from magpie.config import Config, ConfigError, unknown_names
+from magpie.equipment import Machine, Programs
 from magpie.local_chat import LocalChat
 from magpie.logs import set_up_logs
+from magpie.metrics import Meters, Parts, ServiceReports
 from magpie.parts import (
     RandomIds,
     SystemClock,
@@ -32,6 +34,7 @@ from magpie.parts import (
     make_secrets,
 )
 from magpie.people import make_people
+from scraper.posting import GuardedPosts
 from service.chat import TelegramCopy
 from service.downloads import Downloads
 from service.errors import EngineBusy
@@ -45,9 +48,11 @@ from service.opened_sessions import OpenedSessions
 from service.signed_links import SignedLinks
 from service.sweeping import Sweeper
 from service.watching import Watching
+from service.webhooks import Messenger, OwnWebhooks
 from storage.database import SqlDatabase
 from storage.engine_lock import EngineLock
 from storage.job_pages import SqlJobPages
+from storage.metrics import SqlFigures
 from storage.migrate import DatabaseUnusable, upgrade
 from storage.opened_sessions import SqlOpenedSessions
 from storage.queue import JobEngine
@@ -69,12 +74,14 @@ from webapi.job_views import JobViews
 from webapi.jobs import JobsEndpoints
 from webapi.logins import LoginEndpoints
 from webapi.media import MediaFilesEndpoint
+from webapi.metrics import MetricsEndpoints
 from webapi.opened_sessions import OpenedSessionsEndpoints
 from webapi.own import OwnEndpoints
 from webapi.pages import Pages
 from webapi.server import HttpServer, build_app
 from webapi.settings import SettingsEndpoints
 from webapi.telegram import add_webhook
+from webapi.webhooks import WebhookEndpoints
 
 log = logging.getLogger("magpie")
 
@@ -89,15 +96,17 @@ class Service:
         secrets = make_secrets(config)
         self.local_chat = self._local_chat(samples)
         tokens = [one for one in (config.bot_token, self.local_chat.token if self.local_chat else None) if one]
-        set_up_logs(config.log_format, secrets=(*secrets.texts, *tokens))
+        set_up_logs(config.log_format, secrets=(*secrets.texts, *tokens), directory=config.log_dir)
         file = lock_file(config)
         self._lock = EngineLock(file) if file else None
         self._media, self._clock, self._events = make_media(config), SystemClock(), JobEventBus()
         self._fetcher = make_fetcher(config)
-        self._engine = JobEngine(config.database, self._run, width=config.workers, chores=self._sweep)
+        self._engine = JobEngine(config.database, self._run, width=config.workers, chores=self._sweep, messenger=self._deliver)
         self._database = SqlDatabase(config.database, self._engine, secrets.vault)
         self._vault, ids = secrets.vault, RandomIds()
         self._quotas = Quotas(self._clock)
+        self._meters, self.programs = Meters(), Programs()
+        self._events.subscribe(self._meters.heard)
         self._keeping: list[asyncio.Task[None]] = []
         self.downloads = Downloads(
             database=self._database,
@@ -120,6 +129,9 @@ class Service:
             ids=ids,
             vaults=self._empty_vaults,
         )
+        posts = GuardedPosts(self._fetcher.policy)
+        self.webhooks = OwnWebhooks(database=self._database, posts=posts, clock=self._clock)
+        self.messenger = Messenger(database=self._database, posts=posts, clock=self._clock)
         self.sweeper = Sweeper(
             rows=SqlSweeping(self._database, secrets.vault),
             files=self._media,
@@ -150,7 +162,7 @@ class Service:
         self.chat = self._telegram_chat()
         authenticator = self._authenticator()  # first: the pages use its credentials
         self.server = HttpServer(
-            build_app(self._api(), authenticator=authenticator, state=self.state, rates=self.people.rates),
+            build_app(self._api(), authenticator=authenticator, state=self.state, rates=self.people.rates, meter=self._meters),
             hosts=config.hosts,
             port=config.port,
         )
@@ -158,6 +170,9 @@ class Service:
     async def _empty_vaults(self, copies: Sequence[TelegramCopy]) -> None:
         if self.chat is not None:
             await self.chat.empty_vaults(copies)
+
+    async def _deliver(self, message_id: UUID, number: int) -> None:
+        await self.messenger.deliver(message_id, number)
 
     async def _sweep(self) -> None:
         await self.sweeper.sweep()
@@ -225,16 +240,10 @@ class Service:
             hosts=frozenset(config.auto_download_hosts),
             anonymous=config.anonymous_downloads,
             max_items=config.max_items,
+            webhooks=self.webhooks,
         ).register(api)
         MediaFilesEndpoint(database=self._database, media=self._media, links=self._links).register(api)
-        checks = make_checks(
-            database=self._database,
-            media=self._media,
-            fetcher=self._fetcher,
-            min_free_disk=config.min_free_disk,
-            chat=lambda: self.chat.state if self.chat is not None else None,
-        )
-        HealthEndpoints(state=self.state, checks=checks).register(api)
+        self._add_health(api)
         by_webhook = self.chat is not None and config.webhook_url is not None
         add_webhook(
             api,
@@ -246,6 +255,37 @@ class Service:
             ChatPage(self.local_chat, state=self.state).register(api)
         DocsPages(api, has_chat=self.local_chat is not None).register()
         return api
+
+    def _add_health(self, api: Api) -> None:
+        config, figures = self.config, SqlFigures(self._database)
+
+        def chat_state() -> ChatState | None:
+            return self.chat.state if self.chat is not None else None
+
+        checks = [
+            *make_checks(
+                database=self._database, media=self._media, fetcher=self._fetcher, min_free_disk=config.min_free_disk, chat=chat_state
+            ),
+            queue_check(figures, self._clock),
+            *program_checks(self.programs, self._clock),
+        ]
+        HealthEndpoints(state=self.state, checks=checks).register(api)
+        parts = Parts(
+            state=self.state,
+            checks=checks,
+            rows=figures,
+            programs=self.programs,
+            machine=Machine(config.data_dir.absolute()),
+            clock=self._clock,
+            chat=chat_state,
+            free_bytes=self._media.free_bytes,
+            readers=lambda: self.watching.readers,
+            width=lambda: self.people.settings.width,
+            processes=lambda: len(self._fetcher.pool.pids()),
+            version=api.version,
+            database="sqlite" if config.is_sqlite else "postgresql",
+        )
+        MetricsEndpoints(ServiceReports(self._meters, parts)).register(api)
 
     def _add_people(self, api: Api) -> None:
         people, proxies = self.people, self._proxies()
@@ -266,6 +306,7 @@ class Service:
             bot_name=lambda: self.chat.name if self.chat is not None else None,
         )
         self._own.register(api)
+        WebhookEndpoints(self.webhooks, people.accounts).register(api)
         DownloadSessionsEndpoints(people.sessions, people.accounts).register(api)
         SettingsEndpoints(people.settings, people.trail).register(api)
         ExportEndpoint(exports=Exports(self._database), accounts=people.accounts, media=self._media).register(api)

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 
 from bot.application import ChatState
+from magpie.equipment import Programs, finding_of, finding_of_ytdlp
 from scraper.fetcher import YtDlpFetcher
 from service.health import Check, Condition, Finding
-from service.ports import Media
+from service.metrics import FigureRows
+from service.ports import Clock, Media
 from storage.database import SqlDatabase
 
+SLOW, STUCK = timedelta(minutes=2), timedelta(minutes=15)
+"""How long a job may wait for a place before the queue is degraded, and before it is unhealthy."""
 _CHAT_TROUBLE = {
     ChatState.STARTING: "Telegram has not been reached yet.",
     ChatState.REFUSED: "Telegram does not know the bot's token (MAGPIE_BOT_TOKEN).",
@@ -53,4 +58,38 @@ def make_checks(
         Check(name="disk", look=look_at_disk),
         Check(name="workers", look=look_at_workers),
         Check(name="telegram", look=look_at_chat),
+    ]
+
+
+def queue_check(rows: FigureRows, clock: Clock) -> Check:
+    """Whether jobs get a place in time. Those that wait for their account's limits do not count."""
+
+    async def look_at_queue() -> Finding:
+        oldest = await rows.oldest_queued()
+        lag = timedelta(0) if oldest is None else clock.now() - oldest
+        if lag <= SLOW:
+            return Finding()
+        cause = f"The oldest job in the queue has waited {lag // timedelta(minutes=1)} minutes for a place."
+        return Finding(condition=Condition.UNHEALTHY if lag > STUCK else Condition.DEGRADED, cause=cause)
+
+    return Check(name="queue", look=look_at_queue)
+
+
+def program_checks(programs: Programs, clock: Clock) -> Sequence[Check]:
+    """ffmpeg, yt-dlp and its age, and what solves YouTube's challenges: a JavaScript runtime and its scripts."""
+
+    async def look_at_ffmpeg() -> Finding:
+        return finding_of((await programs.all()).get("ffmpeg"))
+
+    async def look_at_ytdlp() -> Finding:
+        return finding_of_ytdlp((await programs.all()).get("yt-dlp"), clock.now())
+
+    async def look_at_javascript() -> Finding:
+        found = await programs.all()
+        return finding_of(found.get("deno"), found.get("yt-dlp-ejs"))
+
+    return [
+        Check(name="ffmpeg", look=look_at_ffmpeg),
+        Check(name="yt-dlp", look=look_at_ytdlp),
+        Check(name="javascript", look=look_at_javascript),
     ]

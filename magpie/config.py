@@ -193,6 +193,7 @@ class Config(BaseSettings):
     workers: Annotated[int, Field(ge=1, le=64)] = 4
     ytdlp_plugin_dirs: Items = ()
     log_format: Literal["auto", "human", "json"] = "auto"
+    log_dir: Path | None = None
 
     @property
     def database(self) -> str:

@@ -7,6 +7,7 @@ import shutil
 import socket
 import sys
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,15 @@ from rich.console import Console
 from rich.table import Table
 
 from magpie.config import Config, unknown_names
-from magpie.parts import lock_file
+from magpie.equipment import OLD_AFTER, RENEW, age_of
+from magpie.equipment import REQUIRED as PROGRAMS
+from magpie.parts import SystemClock, lock_file
 from scraper.tools import Tool, inventory
 from service.errors import EngineBusy
+from service.ports import Clock
 from storage.engine_lock import EngineLock
 
-REQUIRED = frozenset({"yt-dlp", "ffmpeg", "data directory", "disk"})
+REQUIRED = PROGRAMS | {"data directory", "disk"}
 """Without these nothing can be downloaded at all."""
 
 
@@ -40,10 +44,11 @@ class Finding:
         return {**asdict(self), "ok": self.problem is None}
 
 
-async def examine(config: Config) -> list[Finding]:
+async def examine(config: Config, clock: Clock | None = None) -> list[Finding]:
     """Look at everything; changes nothing but, when it is missing, makes the data directory."""
     tools = await asyncio.to_thread(inventory)
-    here = [_python(), *(_tool(tool) for tool in tools), _data_dir(config), _disk(config), _service(config), _port(config)]
+    now = (clock or SystemClock()).now()
+    here = [_python(), *(_tool(tool, now) for tool in tools), _data_dir(config), _disk(config), _service(config), _port(config)]
     return here + [_unknown(name) for name in unknown_names()]
 
 
@@ -65,8 +70,12 @@ def _python() -> Finding:
     return Finding(name="Python", found=sys.version.split()[0])
 
 
-def _tool(tool: Tool) -> Finding:
+def _tool(tool: Tool, now: datetime) -> Finding:
     found = " ".join(part for part in (tool.version, f"({tool.path})" if tool.path else None) if part) or "not found"
+    age = age_of(tool.version, now) if tool.name == "yt-dlp" else None
+    if tool.problem is None and age is not None and age >= OLD_AFTER:
+        # Advice only: an old one still fetches from most sites.
+        return Finding(name=tool.name, found=f"{found}, {age.days} days old", advice=RENEW)
     return Finding(name=tool.name, found=found, problem=tool.problem, advice=tool.advice)
 
 

@@ -18,6 +18,7 @@ from aiohttp.abc import AbstractAccessLogger
 from service.credentials import Scope
 from service.errors import TooManyTries
 from service.health import ServiceState
+from service.metrics import HttpMeter
 from service.rates import Rate, Rates
 from webapi.auth import Caller, CallerKind, Identifies
 from webapi.contract import ALLOWED, Api, Endpoint
@@ -120,10 +121,17 @@ class Served:
 
 
 def build_app(
-    api: Api, *, authenticator: Identifies, state: ServiceState, rates: Rates | None = None, max_body: int = MAX_BODY
+    api: Api,
+    *,
+    authenticator: Identifies,
+    state: ServiceState,
+    rates: Rates | None = None,
+    max_body: int = MAX_BODY,
+    meter: HttpMeter | None = None,
 ) -> web.Application:
-    """The application with every endpoint of the `Api`. `state` is read at each request."""
-    app = web.Application(middlewares=[_Errors(api).middleware], client_max_size=max_body)
+    """The application with every endpoint of the `Api`. `state` is read at each request; `meter` hears of each."""
+    metered = [] if meter is None else [_Metered(meter).middleware]
+    app = web.Application(middlewares=[*metered, _Errors(api).middleware], client_max_size=max_body)
     app.on_response_prepare.append(_finish_headers)
     for endpoint in api.endpoints:
         served = Served(endpoint, authenticator, state, rates)
@@ -189,15 +197,58 @@ class _Errors:
         return self._shape(request).render(problem or INTERNAL)
 
     def _shape(self, request: web.Request) -> ErrorShape:
-        served = getattr(request.match_info.handler, "__self__", None)
-        if isinstance(served, Served):
+        if (served := _served(request)) is not None:
             return served.endpoint.errors
         return self._own_shapes.get(request.path.rstrip("/"), PROBLEMS)
+
+
+def _served(request: web.Request) -> Served | None:
+    served = getattr(request.match_info.handler, "__self__", None)
+    return served if isinstance(served, Served) else None
 
 
 def _route(request: web.Request) -> str:
     resource = request.match_info.route.resource
     return f"{request.method} {resource.canonical if resource else '-'}"
+
+
+# --- figures ----------------------------------------------------------------------------------------------------------
+
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_BROKEN_OFF: Final = 499
+"""What counts as the status of an answer that never came to its end."""
+
+
+class _Metered:
+    """Tells the meter of each request what it may be counted by: nothing that a caller can make up."""
+
+    def __init__(self, meter: HttpMeter) -> None:
+        @web.middleware
+        async def middleware(request: web.Request, handler: Callable[[web.Request], Awaitable[Any]]) -> web.StreamResponse:
+            clock = asyncio.get_running_loop().time
+            began, status, is_timed = clock(), _BROKEN_OFF, False
+            try:
+                response: web.StreamResponse = await handler(request)
+                status, is_timed = response.status, not _is_stream(response)
+            except web.HTTPException as answer:
+                status, is_timed = answer.status, True
+                raise
+            else:
+                return response
+            finally:
+                served = _served(request)
+                meter.answered(
+                    method=request.method if request.method in _METHODS else "other",
+                    route=served.endpoint.path if served else "-",
+                    status=status,
+                    seconds=clock() - began if is_timed else None,
+                )
+
+        self.middleware = middleware
+
+
+def _is_stream(response: web.StreamResponse) -> bool:
+    return response.status == HTTPStatus.SWITCHING_PROTOCOLS or response.content_type == "text/event-stream"
 
 
 # --- the log of requests ----------------------------------------------------------------------------------------------
