@@ -114,12 +114,9 @@ async def test_a_stop_ends_every_stream(start: StartService, site: MediaSiteProc
     job = asked(service, site.url("throttled/20/media/clip.mp4?stop"))
     async with client() as http, http.get(here(service, job)) as stream, http.ws_connect(here(service, job, "/ws")) as ws:
         assert (await anext(events_of(stream))).data["job_uuid"] == job["job_uuid"]
-        stopping = asyncio.to_thread(service.stop, signal.SIGTERM)
-        ended = asyncio.create_task(_drain(stream))
-        assert await stopping == 0
-        await ended
-        async for _ in ws:
-            pass
+        ends = asyncio.gather(_drain(stream), _listen(ws))
+        assert await asyncio.to_thread(service.stop, signal.SIGTERM) == 0
+        await ends
         assert ws.close_code == aiohttp.WSCloseCode.GOING_AWAY
 
 
