@@ -15,7 +15,7 @@ from service.events import JobEventBus
 from service.limits import NoQuota
 from service.media_url import MediaUrl
 from service.model import Job, JobStatus, Origin
-from service.ports import Quota
+from service.ports import Quota, Vault
 from service.run import RunPolicy
 from service.selection import Selection
 from storage.database import SqlDatabase
@@ -43,10 +43,13 @@ class House:
         default_factory=lambda: RunPolicy(backoff=(timedelta(0), timedelta(0)), min_free_disk=0, progress_interval=0.05)
     )
     seen: list[Job] = field(default_factory=list)
+    vault: Vault | None = None
+    messenger: Callable[[UUID, int], Awaitable[None]] | None = None
+    """Delivers webhooks."""
 
     async def start(self) -> None:
-        self.engine = JobEngine(self.url, self._run, width=self.width)
-        self.database = SqlDatabase(self.url, self.engine)
+        self.engine = JobEngine(self.url, self._run, width=self.width, messenger=self._deliver)
+        self.database = SqlDatabase(self.url, self.engine, self.vault)
         self.media = DiskMedia(self.root / "media")
         self.events = JobEventBus()
         self.events.subscribe(self.seen.append)
@@ -66,6 +69,10 @@ class House:
 
     async def _run(self, job_id: UUID) -> None:
         await self.downloads.run(job_id)
+
+    async def _deliver(self, message_id: UUID, number: int) -> None:
+        if self.messenger is not None:
+            await self.messenger(message_id, number)
 
     async def stop(self) -> None:
         await self.engine.stop()
