@@ -23,7 +23,7 @@ class Credentials(BaseModel):
 
     username: Annotated[str, Field(min_length=1, max_length=320)]
     password: Annotated[str, Field(max_length=4000, json_schema_extra={"format": "password"})]
-    grant_type: Literal["password"] = "password"
+    grant_type: Literal["", "password"] = "password"
     scope: Annotated[str, Field(max_length=1000)] = ""
     client_id: Annotated[str, Field(max_length=1000)] = ""
     client_secret: Annotated[str, Field(max_length=1000)] = ""
