@@ -45,6 +45,7 @@ class Access:
       one. The layer cannot tell them apart: `other` is what the use case does, and what the matrix test looks for.
     - `signed`: a signature in the query (`e`, `s`) lets anybody through to the handler, which must check it.
     - `metrics`: API keys of that scope may use it.
+    - `reads`: it changes nothing, though its method could: keys that may only read may use it.
     """
 
     anonymous: Verdict
@@ -54,6 +55,7 @@ class Access:
     superuser: Verdict
     signed: bool = False
     metrics: bool = False
+    reads: bool = False
 
     def verdict(self, kind: CallerKind) -> Verdict:
         return cast("Verdict", self.owner if kind is CallerKind.USER else getattr(self, kind.value))

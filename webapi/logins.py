@@ -65,7 +65,7 @@ class LoginEndpoints:
     def register(self, api: Api) -> None:
         login, reset = "/api/v1/login", "/api/v1/password-reset"
         api.route("POST", f"{login}/access-token", access=EVERYBODY, tags=["Login"], faults=[WrongPassword, TooManyTries])(self.log_in)
-        api.route("POST", f"{login}/test-token", access=replace(ACCOUNTS, local=401), tags=["Login"])(self.test_token)
+        api.route("POST", f"{login}/test-token", access=replace(ACCOUNTS, local=401, reads=True), tags=["Login"])(self.test_token)
         api.route("POST", f"{reset}/request-reset", access=EVERYBODY, tags=["Login"], faults=[TooManyTries])(self.request_reset)
         api.route("POST", f"{reset}/reset", access=EVERYBODY, tags=["Login"], faults=[CodeInvalid, InvalidAccount, TooManyTries])(
             self.reset_password
