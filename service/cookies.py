@@ -11,6 +11,7 @@ from datetime import datetime
 
 from service.audit import Act, Actor, AuditEntry
 from service.errors import CookiesNotFound, InvalidCookies, LimitReached
+from service.locking import lock_account
 from service.media_url import MediaUrl
 from service.ports import Clock, Database, Transaction
 
@@ -39,7 +40,8 @@ class SiteCookies:
 
 def checked_site(text: str) -> str:
     """A host name such as `youtube.com`, without `www.`. Raises `InvalidCookies`."""
-    site = text.strip().lower().strip(".").removeprefix("www.")
+    site = text.strip().lower().strip(".")
+    site = site.removeprefix("www.") if site.count(".") > 1 else site
     if not _SITE.fullmatch(site) or len(site) > 253:  # noqa: PLR2004 - DNS's limit
         raise InvalidCookies("The site is named by its host, such as youtube.com.")
     if _SUFFIX.fullmatch(site):
@@ -122,6 +124,7 @@ class CookieJars:
         site, now = checked_site(site), self._clock.now()
         content = netscape(text, site)
         async with self._database.write() as transaction:
+            await lock_account(transaction, account_id)
             known = await transaction.site_cookies.of_account(account_id)
             if len(known) >= MAX_SITES and site not in {one.site for one in known}:
                 raise LimitReached(f"Cookies of at most {MAX_SITES} sites are kept; remove some first.")

@@ -19,7 +19,7 @@ AT_ONCE = 1
 MOST_WAITING = 100
 """Whoever came after so many would wait for longer than a client does."""
 RETRY_AFTER = timedelta(seconds=10)
-"""By then half of those who wait have had their turn."""
+"""By then half of those who wait have had their turn, on a machine with nothing else to do."""
 
 
 class Argon2Hashes:

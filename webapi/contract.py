@@ -46,6 +46,7 @@ class Access:
     - `signed`: a signature in the query (`e`, `s`) lets anybody through to the handler, which must check it.
     - `session`: the header `X-Session-ID` lets a caller whom nobody knows through to the handler, which must check it.
     - `metrics`: API keys of that scope may use it.
+    - `reads`: it changes nothing, though its method could: keys that may only read may use it.
     """
 
     anonymous: Verdict
@@ -56,6 +57,7 @@ class Access:
     signed: bool = False
     session: bool = False
     metrics: bool = False
+    reads: bool = False
 
     def verdict(self, kind: CallerKind) -> Verdict:
         return cast("Verdict", self.owner if kind is CallerKind.USER else getattr(self, kind.value))

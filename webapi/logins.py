@@ -23,7 +23,7 @@ class Credentials(BaseModel):
 
     username: Annotated[str, Field(min_length=1, max_length=320)]
     password: Annotated[str, Field(max_length=4000, json_schema_extra={"format": "password"})]
-    grant_type: Literal["password"] = "password"
+    grant_type: Literal["", "password"] = "password"
     scope: Annotated[str, Field(max_length=1000)] = ""
     client_id: Annotated[str, Field(max_length=1000)] = ""
     client_secret: Annotated[str, Field(max_length=1000)] = ""
@@ -65,7 +65,7 @@ class LoginEndpoints:
     def register(self, api: Api) -> None:
         login, reset = "/api/v1/login", "/api/v1/password-reset"
         api.route("POST", f"{login}/access-token", access=EVERYBODY, tags=["Login"], faults=[WrongPassword, TooManyTries])(self.log_in)
-        api.route("POST", f"{login}/test-token", access=replace(ACCOUNTS, local=401), tags=["Login"])(self.test_token)
+        api.route("POST", f"{login}/test-token", access=replace(ACCOUNTS, local=401, reads=True), tags=["Login"])(self.test_token)
         api.route("POST", f"{reset}/request-reset", access=EVERYBODY, tags=["Login"], faults=[TooManyTries])(self.request_reset)
         api.route("POST", f"{reset}/reset", access=EVERYBODY, tags=["Login"], faults=[CodeInvalid, InvalidAccount, TooManyTries])(
             self.reset_password

@@ -175,6 +175,7 @@ def _failures(endpoint: Endpoint) -> Iterable[tuple[int, str]]:
             yield verdict, NOT_AUTHENTICATED if verdict == HTTPStatus.UNAUTHORIZED.value else HTTPStatus(verdict).phrase
     if endpoint.asks_who:
         yield 401, NOT_AUTHENTICATED
+        yield 429, "Too many requests"
     if endpoint.access.signed:
         yield 403, "The signature is wrong or too old"
     if "{" in endpoint.path:

@@ -91,7 +91,9 @@ def _site(text: str) -> str:
 
 
 _LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-Site = Annotated[str, Field(json_schema_extra={"maxLength": 253, "pattern": rf"^(?:{_LABEL}\.)+{_LABEL}$"}), AfterValidator(_site)]
+_SUFFIX = r"(?:[aA][cC]|[cC][oO]|[cC][oO][mM]|[nN][eE][tT]|[oO][rR][gG]|[gG][oO][vV]|[eE][dD][uU])\.[A-Za-z]{2}"
+_HOST = rf"^(?!{_SUFFIX}$)(?:{_LABEL}\.)+{_LABEL}$"
+Site = Annotated[str, Field(json_schema_extra={"maxLength": 253, "pattern": _HOST}), AfterValidator(_site)]
 
 
 class PreferencesView(BaseModel):

@@ -45,9 +45,6 @@ REQUEST_ID: Final = web.RequestKey("request_id", str)
 SESSION_HEADER: Final = "X-Session-ID"
 """The id of a download session, which opens it."""
 
-READS: Final = frozenset({("POST", "/api/v1/login/test-token")})
-"""Endpoints that change nothing, though their method could: keys that may only read may use them."""
-
 _UNKNOWN_CALLER: Final = Caller(kind=CallerKind.ANONYMOUS, account_id=None, address="")
 
 
@@ -58,7 +55,7 @@ class Served:
         self.endpoint, self._authenticator, self._state, self._rates = endpoint, authenticator, state, rates
         self._asks_who = endpoint.asks_who
         self._verdicts = {kind: endpoint.access.verdict(kind) for kind in CallerKind}
-        self._only_reads = endpoint.method == "GET" or (endpoint.method, endpoint.path) in READS
+        self._only_reads = endpoint.method == "GET" or endpoint.access.reads
 
     async def respond(self, request: web.Request) -> web.StreamResponse:
         endpoint = self.endpoint

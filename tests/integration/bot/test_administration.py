@@ -184,19 +184,30 @@ async def limited(house: ChatHouse, allowance: Allowance) -> User:
     [
         (Allowance(jobs_a_day=1), "You have reached your limit of downloads a day. It opens again in 24:00 h."),
         (Allowance(bytes_a_day=1), "You have reached your limit of gigabytes a day. It opens again in 24:00 h."),
-        (Allowance(stored_bytes=1), "You have as much stored as you may: delete something with /sessions. It opens again in 24:00 h."),
     ],
 )
 async def test_a_card_that_a_quota_refuses_says_when_to_come_back(tmp_path: Path, allowance: Allowance, said: str) -> None:
     async with chatting(tmp_path, start_delay=AT_ONCE, quota=Quotas(RunningClock())) as house:
-        bob = await limited(house, allowance)
-        await bob.says("https://example.com/1")
-        await house.until_sent(BOB, kind="video")
-        await house.settled()
-        await bob.says("https://example.com/2")
-        card = await house.until_sent(BOB, "⚠️")
-        assert said in (card.get("text") or card["caption"])
+        assert said in await refused(house, allowance)
         assert house.web.fetched == ["https://example.com/1"]
+
+
+async def test_whoever_has_stored_too_much_is_told_what_makes_room_and_not_to_wait(tmp_path: Path) -> None:
+    async with chatting(tmp_path, start_delay=AT_ONCE, quota=Quotas(RunningClock())) as house:
+        told = await refused(house, Allowance(stored_bytes=1))
+        assert "You have as much stored as you may: delete something with /sessions." in told
+        assert "It opens again" not in told
+
+
+async def refused(house: ChatHouse, allowance: Allowance) -> str:
+    """What the second card says."""
+    bob = await limited(house, allowance)
+    await bob.says("https://example.com/1")
+    await house.until_sent(BOB, kind="video")
+    await house.settled()
+    await bob.says("https://example.com/2")
+    card = await house.until_sent(BOB, "⚠️")
+    return str(card.get("text") or card["caption"])
 
 
 async def test_a_button_that_a_quota_refuses_says_when_to_come_back(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from service.model import Job, Origin
 from service.selection import Selection
 from storage import tables
 from tests.integration.bot.conftest import Someone
-from tests.support.chat_house import ChatHouse, labels
+from tests.support.chat_house import ALICE, ChatHouse, labels
 from tests.support.people import OPERATOR
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -162,6 +162,36 @@ async def test_what_names_one_can_be_claimed_and_is_ones_own_then(house: ChatHou
     assert await pressed(house, person, page, "Claim A") == "It is yours now."
     assert "1. by named" not in page["text"]
     assert labels(await page_of(house, person)) == ["🗑 1"]
+
+
+@pytest.mark.parametrize("command", ["/sessions", "/link"])
+async def test_a_superuser_sees_unclaimed_ones_that_name_somebody_else(house: ChatHouse, someone: Someone, command: str) -> None:
+    person = someone()
+    await is_superuser(house, person)
+    await fetched(house, f"seen-by{command[1:]}", username="somebody-else")
+    await person.says(command)
+    page = await house.until_sent(person.id, "Unclaimed")
+    assert f"Title seen-by{command[1:]}" in page["text"]
+    assert not [words for words in ("name you", "name this account") if words in page["text"]]
+
+
+async def test_a_superuser_claims_what_the_page_shows(house: ChatHouse, someone: Someone) -> None:
+    person = someone()
+    await is_superuser(house, person)
+    job = await fetched(house, "claimed-by-superuser", username="somebody-else")
+    page = await page_of(house, person)
+    (letter,) = [line[0] for line in page["text"].splitlines() if "Title claimed-by-superuser" in line]
+    assert await pressed(house, person, page, f"Claim {letter}") == "It is yours now."
+    async with house.database.read() as transaction:
+        session = await transaction.download_sessions.get(job.download_session_id)
+    assert session is not None
+    assert session.owner_id == await account_id_of(house, person)
+
+
+async def test_an_administrator_by_the_settings_alone_sees_only_what_names_them(house: ChatHouse) -> None:
+    alice = house.api.user(ALICE)
+    await fetched(house, "not-for-alice", username="somebody-else")
+    assert "Unclaimed" not in (await page_of(house, alice))["text"]
 
 
 async def test_many_are_paged(house: ChatHouse, someone: Someone) -> None:

@@ -31,7 +31,12 @@ def test_long_ones_of_any_kind_are_taken(password: str) -> None:
     assert check(password, "ann", "ann@example.com") == normalised(password)
 
 
-@pytest.mark.parametrize("password", ["", "short", "fourteen chars", "x" * (MAX_LENGTH + 1), "a\0" * 10, "\ud800" * 20, "ﷺ", "ﬃ" * 14])
+TYPED_LONG = "a long phrase " * 40 + "e\u0301" * 300
+
+
+@pytest.mark.parametrize(
+    "password", ["", "short", "fourteen chars", "x" * (MAX_LENGTH + 1), "a\0" * 10, "\ud800" * 20, "ﷺ", "ﬁve ﬁsh a boat", TYPED_LONG]
+)
 def test_what_cannot_be_a_password_is_refused(password: str) -> None:
     with pytest.raises(InvalidAccount):
         check(password)
