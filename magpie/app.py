@@ -304,12 +304,17 @@ class Service:
             jars=people.jars,
             database=self._database,
             bot_name=lambda: self.chat.name if self.chat is not None else None,
+            part=self._part,
         )
         self._own.register(api)
         WebhookEndpoints(self.webhooks, people.accounts).register(api)
         DownloadSessionsEndpoints(people.sessions, people.accounts).register(api)
         SettingsEndpoints(people.settings, people.trail).register(api)
         ExportEndpoint(exports=Exports(self._database), accounts=people.accounts, media=self._media).register(api)
+
+    async def _part(self, account_id: int, telegram_id: int) -> None:
+        if self.chat is not None:
+            await self.chat.part_from_identity(account_id, telegram_id)
 
     async def _forget(self, account: Account) -> None:
         """As `/forget` in the chat does it."""

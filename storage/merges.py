@@ -120,7 +120,8 @@ class SqlMerges:
 
     async def leave(self, user: TelegramUser) -> None:
         """The identity goes; its cards too, since they are in its chat. What was downloaded stays the account's."""
-        await self._execute(sa.delete(cards).where(cards.c.account_id == user.account_id, cards.c.chat_id == user.id))
+        theirs = sa.or_(cards.c.chat_id == user.id, cards.c.asker_id == user.id)
+        await self._execute(sa.delete(cards).where(cards.c.account_id == user.account_id, theirs))
         await self._execute(sa.delete(one_time_codes).where(one_time_codes.c.telegram_id == user.id))
         about = audit_entries.c.details == f"tg-{user.id}"
         await self._execute(sa.update(audit_entries).where(about).values(details=None))

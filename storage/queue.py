@@ -189,6 +189,7 @@ class JobEngine:
         """`chores` are done once an hour, by one of all processes; `messenger` is given a webhook's message and the try's number."""
         self.url, self._handler, self._width, self._wanted = url, handler, width, width
         self._chores, self._messenger, self._has_messages = chores, messenger, False
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._widening, self._tasks = asyncio.Lock(), set[asyncio.Task[None]]()
         self.is_sqlite = url.startswith("sqlite:")
         self.executor_id = SQLITE_EXECUTOR if self.is_sqlite else uuid.uuid4().hex
@@ -202,7 +203,8 @@ class JobEngine:
 
     async def start(self) -> None:
         """Jobs that were running when the service died go on at once."""
-        self._last_work = asyncio.get_running_loop().time()
+        self._loop = asyncio.get_running_loop()
+        self._last_work = self._loop.time()
         _calm_the_engines_log()
         self._width = self._wanted
         self._declare()
@@ -298,7 +300,8 @@ class JobEngine:
         async def job(job_id: str) -> None:
             task = asyncio.current_task()
             assert task is not None
-            if self._stopping:
+            if self._stopping or asyncio.get_running_loop() is not self._loop:
+                # The engine falls back on a loop of its own while ours does not run, which is when the process is about to end.
                 raise asyncio.CancelledError
             self._running.add(task)
             task.add_done_callback(self._ended)

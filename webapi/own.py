@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -137,9 +137,11 @@ class OwnEndpoints:
         jars: CookieJars,
         database: Database,
         bot_name: Callable[[], str | None],
+        part: Callable[[int, int], Awaitable[None]],
     ) -> None:
+        """`part` takes the cards of an account's Telegram identity out of the chat."""
         self._accounts, self._keys, self._pairing, self._jars, self._database = accounts, keys, pairing, jars, database
-        self._bot_name = bot_name
+        self._bot_name, self._part = bot_name, part
 
     def register(self, api: Api) -> None:
         keys, telegram, cookies = f"{ME}/api-keys", f"{ME}/telegram", f"{ME}/cookies"
@@ -189,6 +191,7 @@ class OwnEndpoints:
 
     async def unpair(self, caller: Caller, telegram_id: BigId) -> TelegramView:
         """Part with a Telegram identity. What was downloaded stays with the account."""
+        await self._part(_id(caller), telegram_id)
         return _telegram(await self._pairing.unpair(caller.actor, _id(caller), telegram_id))
 
     # --- preferences ------------------------------------------------------------------------------------------------

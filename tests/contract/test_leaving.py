@@ -7,9 +7,10 @@ import asyncio
 import pytest
 
 from service.accounts import AccountChange
-from service.chat import Member, Place
+from service.chat import Card, Member, Place
 from service.credentials import Scope
 from service.errors import AlreadyPaired, NameTaken, NotPaired
+from service.media_url import MediaUrl
 from service.members import Admission, Members, Person
 from service.model import Account
 from storage.database import SqlDatabase
@@ -111,3 +112,28 @@ async def test_keys_of_the_chats_account_do_not_get_the_rights_of_the_one_it_joi
     offer = await town.pairing.offer((await writes(town)).user, (await town.pairing.code_for(ann)).code)
     await joins(town, ELENA, ann)
     assert (offer.moves.keys, await town.keys.owner_of(secret)) == (1, None)
+
+
+async def test_cards_in_groups_go_with_whoever_asked_for_them(town: Town) -> None:
+    elenas = (await writes(town)).account
+    await joins(town, BRUNO, elenas)
+    async with town.database.write() as transaction:
+        for asker, number in ((ELENA, 1), (BRUNO, 2)):
+            await transaction.cards.add(a_card(elenas.id, asker, number))
+    await leaves(town, BRUNO, elenas)
+    async with town.database.read() as transaction:
+        assert [card.asker_id for card in await transaction.cards.of_account(elenas.id)] == [ELENA]
+
+
+def a_card(account_id: int, asker_id: int, number: int) -> Card:
+    """In a group."""
+    return Card(
+        id=f"card{number}",
+        bot_id=1,
+        account_id=account_id,
+        asker_id=asker_id,
+        place=Place(chat_id=-100),
+        request_id=number,
+        url=MediaUrl.parse("https://example.com/a"),
+        created_at=FakeClock().now(),
+    )

@@ -14,7 +14,8 @@ BIG_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
-    with op.batch_alter_table("accounts") as accounts:
+    # Said again, since SQLite may have to make the table anew: else the id of a deleted account would be given to the next one.
+    with op.batch_alter_table("accounts", table_kwargs={"sqlite_autoincrement": True}) as accounts:
         accounts.add_column(sa.Column("email_key", sa.String(length=320), nullable=True))
         accounts.add_column(sa.Column("role", sa.String(length=12), nullable=False, server_default="user"))
         accounts.add_column(sa.Column("allowance", sa.JSON(), nullable=True))
