@@ -74,7 +74,8 @@ class Magpie:
     def warm(self) -> None:
         """Until the workers are heated."""
         for _ in range(600):
-            if self.get("/api/health")[1].get("status") == "healthy":
+            checks = {check["name"]: check["status"] for check in self.get("/api/health")[1].get("checks", [])}
+            if checks.get("workers") == "healthy":
                 return
             time.sleep(0.1)
         raise RuntimeError("magpie did not get warm")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +13,7 @@ from telegram.request import HTTPXRequest
 from bot.inbox import Inbox, InboxProcessor, PollingBot
 from bot.pacing import Pace, Pacing
 from bot.posts import FETCH_LIMIT
+from service.metrics import TelegramMeter, Unmetered
 
 TELEGRAM = "https://api.telegram.org"
 CALLS_AT_ONCE = 64
@@ -56,6 +57,7 @@ class ChatOptions:
     vault_chat: int | None = None
     link_life: timedelta = timedelta(hours=24)
     is_paced: bool = True
+    meter: TelegramMeter = field(default_factory=Unmetered)
 
     @property
     def bot_id(self) -> int:
@@ -77,7 +79,7 @@ def make_bot(options: ChatOptions) -> PollingBot:
             media_write_timeout=120,
         ),
         get_updates_request=Request(connection_pool_size=2, read_timeout=POLL.total_seconds() + 15, connect_timeout=10),
-        rate_limiter=Pacing(TELEGRAMS_PACE if options.is_paced else OWN_PACE),
+        rate_limiter=Pacing(TELEGRAMS_PACE if options.is_paced else OWN_PACE, meter=options.meter),
     )
 
 

@@ -300,6 +300,7 @@ ENGLISH = Texts(
         "too_long": "The media is longer than this service allows.",
         "time_limit": "The download took longer than this service allows.",
         "is_playlist": "This is a list of several items, not a single one.",
+        "no_room_for_list": "There is no room for the items of this list.",
         "unsupported": "There is nothing at this address that I can download.",
         "format_unavailable": "The media is not available in that format or quality.",
         "no_subtitles": "This video has no subtitles.",

@@ -163,6 +163,7 @@ GERMAN = Texts(
         "too_large": "Die Datei ist größer, als dieser Dienst erlaubt.",
         "too_long": "Das Medium ist länger, als dieser Dienst erlaubt.",
         "time_limit": "Das Herunterladen hat länger gedauert, als dieser Dienst erlaubt.",
+        "no_room_for_list": "Für die Einträge dieser Liste ist kein Platz.",
         "is_playlist": "Das ist eine Liste mit mehreren Einträgen, kein einzelner.",
         "unsupported": "An dieser Adresse ist nichts, was ich herunterladen kann.",
         "format_unavailable": "Das Medium gibt es in diesem Format oder dieser Qualität nicht.",

@@ -367,6 +367,7 @@ class Service:
             links=lambda file: self._addresses.outside(file.path.split("/")[1], file),
             address=self.address,
             people=self.people,
+            meter=self._meters,
         )
 
     # --- life -----------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from service.events import JobEventBus
 from service.history import Histories
 from service.limits import Quotas
 from service.members import Admission, Members
+from service.metrics import TelegramMeter
 from service.model import JobFile
 from service.own_sessions import OwnSessions
 from service.ports import Clock, Ids, Media, Quota
@@ -69,6 +70,7 @@ class House:
     address: str
     """Where the service listens, for people of this machine."""
     people: People
+    meter: TelegramMeter
 
 
 def webhook_secret(vault: MultiFernetVault, token: str) -> str:
@@ -125,6 +127,7 @@ def make_chat(config: Config, reach: Reach, house: House, say: Callable[[str], N
         vault_chat=config.vault_chat,
         link_life=config.link_ttl,
         is_paced=not reach.is_built_in,
+        meter=house.meter,
     )
     return TelegramChat(parts, options, say)
 

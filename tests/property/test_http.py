@@ -24,8 +24,11 @@ ANONYMOUS = ("--header", "Via: 1.1 proxy")
 CROWD = "tests.property.crowd"
 """All from one address soon get no other answer than that these are too many."""
 DOWNLOADS = ("--include-path", "/audio_dl/api/auto-download")
-OTHERS = ("--exclude-path", "/audio_dl/api/auto-download", "--exclude-path", "/chat/events")
-"""A stream of events has no end that a fuzzer could wait for. What deletes one's own account stays in: none of these callers has one."""
+OTHERS = (
+    "--exclude-path", "/audio_dl/api/auto-download", "--exclude-path", "/chat/events", "--exclude-path", "/api/events",
+    "--exclude-operation-id", "create_job",
+)  # fmt: skip
+"""A stream of events has no end that a fuzzer could wait for, and whoever is trusted may have any address fetched as a job. What deletes one's own account stays in: none of these callers has one."""
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +52,8 @@ def test_generated_requests_get_what_the_document_promises(
 
 def test_none_of_it_was_an_error_of_ours_or_left_anything(service: Running) -> None:
     """Runs after the requests above, on the same service."""
-    assert requests.get(f"{service.url}/api/health", timeout=HANG).json()["status"] == "healthy"
+    checks = requests.get(f"{service.url}/api/health", timeout=HANG).json()["checks"]
+    assert [check for check in checks if check["status"] != "healthy" and check["name"] != "yt-dlp"] == []  # which only grows old
     assert [line for line in service.log_lines() if line["level"] not in {"info", "debug"}] == []
     assert service.rows("select id from jobs where origin <> 'chat'") == []  # the chat's are sample posts that were forwarded
     assert service.untidy() == []
