@@ -15,7 +15,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from aiohttp_sse import sse_response
 from pydantic import BaseModel, TypeAdapter
 
-from service.errors import JobNotFound, LinkExpired, LinkInvalid
+from service.errors import DownloadSessionNotFound, JobNotFound, LinkExpired, LinkInvalid
 from service.health import ServiceState
 from service.job_pages import JobFilter, SeenJobs
 from service.model import Job, JobStatus
@@ -131,7 +131,14 @@ class JobEventsEndpoints:
         looks, faults = replace(THEIRS, signed=True), [JobNotFound, LinkInvalid, LinkExpired]
         api.route("GET", "/api/jobs/{job_id}/events", access=looks, tags=tags, answers=stream, faults=faults)(self.job_events)
         api.route("GET", "/api/jobs/{job_id}/ws", access=looks, tags=tags, answers={101: None, 400: None}, faults=faults)(self.job_socket)
-        api.route("GET", "/api/events", access=replace(OWNERS, session=True, other="allowed"), tags=tags, answers=stream)(self.events)
+        api.route(
+            "GET",
+            "/api/events",
+            access=replace(OWNERS, session=True, other="allowed"),
+            tags=tags,
+            answers=stream,
+            faults=[DownloadSessionNotFound],
+        )(self.events)
 
     # --- one job ----------------------------------------------------------------------------------------------------
 

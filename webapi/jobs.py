@@ -118,7 +118,9 @@ class JobsEndpoints:
         api.route(
             "POST", "/api/jobs/", access=asks, tags=tags, status=201, faults=refused, answers={201: JobView | JobsView, 200: JobView}
         )(self.create_job)
-        api.route("GET", "/api/jobs/", access=asks, tags=tags, answers={200: list[JobView]})(self.list_jobs)
+        api.route("GET", "/api/jobs/", access=asks, tags=tags, answers={200: list[JobView]}, faults=[DownloadSessionNotFound])(
+            self.list_jobs
+        )
         looks = replace(THEIRS, signed=True)
         api.route("GET", "/api/jobs/{job_id}", access=looks, tags=tags, faults=[JobNotFound, LinkInvalid, LinkExpired])(self.get_job)
         api.route("GET", "/api/jobs/{job_id}/paths", access=THEIRS, tags=tags, faults=[JobNotFound])(self.get_paths)

@@ -57,7 +57,7 @@ class OpenedSessionsEndpoints:
         self._sessions, self._clock, self._anonymous = sessions, clock, anonymous
 
     def register(self, api: Api) -> None:
-        tags, lists = ["Sessions"], replace(ACCOUNTS, session=True)
+        tags, lists, unknown = ["Sessions"], replace(ACCOUNTS, session=True), [DownloadSessionNotFound]
         api.route(
             "POST",
             "/api/sessions/",
@@ -66,8 +66,8 @@ class OpenedSessionsEndpoints:
             status=201,
             faults=[TooManySessions, SessionsFull],
         )(self.create_session)
-        api.route("GET", "/api/sessions/", access=lists, tags=tags, answers={200: list[SessionView]})(self.list_sessions)
-        api.route("GET", "/api/sessions/stats/overview", access=lists, tags=tags)(self.sessions_overview)
+        api.route("GET", "/api/sessions/", access=lists, tags=tags, answers={200: list[SessionView]}, faults=unknown)(self.list_sessions)
+        api.route("GET", "/api/sessions/stats/overview", access=lists, tags=tags, faults=unknown)(self.sessions_overview)
         theirs = replace(OWNERS, session=True)
         api.route("GET", "/api/sessions/{session_uuid}", access=theirs, tags=tags, faults=[DownloadSessionNotFound])(self.get_session)
         api.route("DELETE", "/api/sessions/{session_uuid}", access=theirs, tags=tags, faults=[DownloadSessionNotFound, ChatUnreachable])(

@@ -52,13 +52,16 @@ class World:
         self.headers[role] = {**FROM_OUTSIDE, "Authorization": f"Bearer {login.json()['access_token']}"}
 
     def furnish(self) -> None:
-        """What belongs to the owner."""
+        """What belongs to the owner; and what each account has that is its own alone."""
         done = self.call("owner", "post", AUTO_DOWNLOAD, json={"url": VIDEO}).json()
         folder, job, name = done["file_path"].removeprefix("/media/downloads/").split("/", 2)
         self.ids |= {"job_id": done["job_id"], "folder": folder, "job": job, "file": name}
+        self.ids["session_uuid"] = self.call("owner", "post", "/api/sessions/").json()["session_uuid"]
         key = self.call("owner", "post", "/api/v1/users/me/api-keys/", json={"name": "a key"}).json()
         self.ids["key_id"] = str(key["id"])
         self.call("owner", "put", "/api/v1/users/me/cookies/example.com", json={"cookies": '{"a": "b"}'})
+        for role in ("owner", "other"):
+            self.call(role, "put", "/api/v1/users/me/webhook", json={})
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +71,6 @@ def world(site: MediaSiteProcess, tmp_path_factory: pytest.TempPathFactory) -> I
         made.add("superuser", is_superuser=True)
         made.add("owner")
         made.add("other")
-        made.furnish()
         yield made
 
 
@@ -86,6 +88,7 @@ def body_of(method: str, path: str, world: World) -> dict[str, Any]:
     """What makes sense there; the thing that it names is the owner's."""
     bodies: dict[tuple[str, str], Any] = {
         ("post", "/audio_dl/api/auto-download"): {"url": VIDEO, "wait": False},
+        ("post", "/api/jobs"): {"url": VIDEO},
         ("put", "/api/v1/users/me/cookies/{site}"): {"cookies": '{"a": "b"}'},
         ("post", "/api/v1/users/me/api-keys"): {"name": "another"},
         ("put", "/api/v1/users/me/preferences"): {"language": "de"},
@@ -116,7 +119,9 @@ def an_unowned_session(world: World) -> None:
 
 
 def test_every_operation_declares_a_verdict_for_every_kind_of_caller(world: World) -> None:
-    declared = {f"{method} {path}": set(about.get("x-access", ())) - {"signed"} for method, path, about in operations(world.service)}
+    declared = {
+        f"{method} {path}": set(about.get("x-access", ())) - {"signed", "session"} for method, path, about in operations(world.service)
+    }
     assert len(declared) > 30
     assert declared == {operation: set(ROLES) for operation in declared}
 
@@ -124,6 +129,7 @@ def test_every_operation_declares_a_verdict_for_every_kind_of_caller(world: Worl
 @pytest.mark.parametrize("role", ["anonymous", "other", "local", "superuser", "owner"])
 def test_every_operation_does_what_it_declares(world: World, role: str) -> None:
     wrong = []
+    world.furnish()
     for method, path, about in operations(world.service):
         if path.rstrip("/") == "/api/link-session":
             an_unowned_session(world)
@@ -143,10 +149,99 @@ def test_every_operation_does_what_it_declares(world: World, role: str) -> None:
 
 @pytest.mark.parametrize("role", ROLES)
 def test_a_wrong_signature_opens_nothing_to_anybody(world: World, role: str) -> None:
+    world.furnish()
     signed = [(method, path) for method, path, about in operations(world.service) if "signed" in about["x-access"]]
     assert signed
     query = "?e=99999999999&s=AAAAAAAAAAAAAAAAAAAAAA"
     assert {world.call(role, method, path_of(path, world) + query).status_code for method, path in signed} == {403}
+
+
+# --- who shows a session ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def lobby(site: MediaSiteProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Where callers whom nobody knows may open sessions, and download."""
+    with Running.beside(site, tmp_path_factory.mktemp("lobby"), auto_download_hosts="*", anonymous_downloads="true") as running:
+        yield World(running)
+
+
+def open_a_session(world: World, role: str, *, by: str = "anonymous") -> str:
+    """Whoever calls in that role from now on shows it; returns its id."""
+    session = str(world.call(by, "post", "/api/sessions/").json()["session_uuid"])
+    world.headers[role] = {**FROM_OUTSIDE, "X-Session-ID": session}
+    return session
+
+
+@pytest.fixture
+def own(lobby: World) -> dict[str, str]:
+    """What belongs to a session that is shown by whoever calls as `own`; it has a job that has ended."""
+    session = open_a_session(lobby, "own")
+    job = lobby.call("own", "post", "/api/jobs/", json={"url": VIDEO, "media_type": "audio"}).json()["job_uuid"]
+    _, folder, _, _, name = lobby.service.ended(job)["output_path"].split("/")
+    return {"job_id": job, "session_uuid": session, "folder": folder, "job": job, "file": name}
+
+
+def opened_by_session(service: Running) -> list[tuple[str, str]]:
+    found = [(method, path) for method, path, about in operations(service) if "session" in about["x-access"]]
+    assert len(found) > 10
+    return found
+
+
+def status_of(world: World, role: str, method: str, path: str) -> int:
+    with world.call(role, method, path, **body_of(method, path, world)) as answer:
+        return answer.status_code
+
+
+def test_a_session_opens_every_operation_that_says_so_to_who_shows_it(lobby: World, own: dict[str, str]) -> None:
+    got = {f"{method} {path}": status_of(lobby, "own", method, path.format(**own)) for method, path in opened_by_session(lobby.service)}
+    assert {operation: status for operation, status in got.items() if status in {401, 403, 404} or status >= 500} == {}
+
+
+def test_to_who_shows_another_session_what_is_in_this_one_does_not_exist(lobby: World, own: dict[str, str]) -> None:
+    open_a_session(lobby, "another")
+    named = [(method, path) for method, path in opened_by_session(lobby.service) if "{" in path]
+    got = {f"{method} {path}": status_of(lobby, "another", method, path.format(**own)) for method, path in named}
+    assert got == dict.fromkeys(got, 404)
+    assert status_of(lobby, "own", "get", f"/api/jobs/{own['job_id']}") == 200, "nothing was done to it"
+
+
+def test_to_who_shows_another_session_no_list_tells_of_this_one(lobby: World, own: dict[str, str]) -> None:
+    other = open_a_session(lobby, "another")
+    jobs, sessions, overview = [
+        lobby.call("another", "get", path).json() for path in ("/api/jobs/", "/api/sessions/", "/api/sessions/stats/overview")
+    ]
+    assert (jobs, [session["session_uuid"] for session in sessions]) == ([], [other])
+    assert (overview["total_sessions"], overview["total_jobs"]) == (1, 0)
+    assert lobby.call("another", "get", "/api/jobs/", params={"session_uuid": own["session_uuid"]}).json() == []
+
+
+@pytest.mark.parametrize("shown", ["malformed", "unknown", "folder", "claimed"])
+def test_a_header_that_opens_no_session_gets_404_everywhere(lobby: World, own: dict[str, str], shown: str) -> None:
+    headers = {"malformed": "x", "unknown": str(uuid4()), "folder": own["folder"], "claimed": own["session_uuid"]}
+    if shown == "claimed":
+        assert lobby.call("local", "post", "/api/link-session/", json={"session_id": own["session_uuid"]}).ok
+    lobby.headers["nobody"] = {**FROM_OUTSIDE, "X-Session-ID": headers[shown]}
+    got = {f"{method} {path}": status_of(lobby, "nobody", method, path.format(**own)) for method, path in opened_by_session(lobby.service)}
+    assert got == dict.fromkeys(got, 404)
+    assert lobby.call("local", "get", f"/api/jobs/{own['job_id']}").ok, "nothing was done to it"
+
+
+def test_a_session_is_no_credential_for_anything_else(world: World) -> None:
+    world.furnish()
+    open_a_session(world, "session", by="local")
+    wrong = []
+    for method, path, about in operations(world.service):
+        verdict = about["x-access"]["anonymous"]
+        if verdict == "allowed" or "session" in about["x-access"]:
+            continue
+        got = status_of(world, "session", method, path_of(path, world))
+        if got != verdict:
+            wrong.append(f"{method} {path}: {got} instead of {verdict}")
+    assert wrong == []
+
+
+# --- credentials ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
