@@ -175,6 +175,8 @@ class Service:
         await self.messenger.deliver(message_id, number)
 
     async def _sweep(self) -> None:
+        await self.sessions.flush()  # who was used last is told by what is written down
+        await self.messenger.recover()
         await self.sweeper.sweep()
 
     async def _run(self, job_id: UUID) -> None:
@@ -242,7 +244,7 @@ class Service:
             max_items=config.max_items,
             webhooks=self.webhooks,
         ).register(api)
-        MediaFilesEndpoint(database=self._database, media=self._media, links=self._links).register(api)
+        MediaFilesEndpoint(database=self._database, media=self._media, links=self._links, opens=self.sessions.shown).register(api)
         self._add_health(api)
         by_webhook = self.chat is not None and config.webhook_url is not None
         add_webhook(

@@ -57,7 +57,9 @@ class DownloadSessions:
         await lock_payers(transaction, {f"account:{account.id}", *await transaction.download_sessions.payers_in(found.id)})
         await account_there(transaction, account.id)
         session = await transaction.download_sessions.by_id_or_folder(known)
-        return session if session is not None and session.owner_id is None else None
+        if session is None or session.owner_id is not None or session.has_expired(self._clock.now()):
+            return None
+        return session
 
     async def claim_for(
         self, username: str, *, hours: float | None = None, session_id: UUID | None = None, dry_run: bool = False

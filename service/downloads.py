@@ -464,7 +464,7 @@ class Downloads:
                 del self._running[job_id]
 
     async def _start(self, transaction: Transaction, job: Job) -> Job | None:
-        if not job.status.is_live:
+        if not job.status.is_live or job.is_list:  # a list's items do its work
             return None
         if job.payer is not None and await self._quota.free_places(transaction, job.payer) == 0:
             await transaction.jobs.save(job.waiting(job.payer), if_seq=job.seq)

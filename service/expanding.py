@@ -7,6 +7,7 @@ from dataclasses import replace
 from service import endings, lists
 from service.descriptions import Description, DescriptionKind
 from service.errors import LimitReached, NoRoom, TooManyItems
+from service.locking import lock_payers, payers_of
 from service.model import Job
 from service.ports import Clock, Database, Ids, Quota, Transaction
 
@@ -29,8 +30,10 @@ class Expansion:
         if told.kind is not DescriptionKind.LIST or not told.items or job.max_items is None:
             raise TooManyItems
         async with self._database.write() as transaction:
+            await lock_payers(transaction, payers_of(job))
+            await transaction.download_sessions.by_id_or_folder(job.download_session_id)  # nobody adds to it meanwhile
             present = await endings.locked(transaction, job)
-            if present is None or not present.status.is_live or present.attempt != job.attempt:
+            if present is None or not present.status.is_live or present.attempt != job.attempt or present.is_list:
                 return None
             items = told.items[: min(job.max_items, await self._room(transaction, present))]
             if not items:

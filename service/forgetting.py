@@ -51,6 +51,20 @@ class Leavings:
         await self.delete_paths({file.path for file in files} - kept)
         return kept
 
+    async def drop(self, jobs: Sequence[Job], remove: Callable[[Sequence[int]], Awaitable[list[str]]]) -> None:
+        """Delete the rows of these jobs, and then the files of those that are really gone: of one that somebody tries again in this moment
+        nothing goes. Cut short, it leaves files that belong to nothing, which the sweeper finds. Raises `ChatUnreachable`.
+        """
+        files = await self.files(jobs)
+        if self._vaults is not None and (copies := await self.in_vaults(files)):
+            await self._vaults(copies)
+        unused = await remove([file.media.id for file in files if file.media.id is not None])
+        async with self._database.read() as transaction:
+            alive = {job.id for job in jobs if await transaction.jobs.get(job.id) is not None}
+        gone = [file for file in files if file.job_id not in alive]
+        kept = await self._hand_on(gone)
+        await self.delete_paths(({file.path for file in gone} | set(unused)) - kept - {file.path for file in files if file.job_id in alive})
+
     async def delete_paths(self, paths: set[str]) -> None:
         for path in sorted(paths):
             await self._media.delete(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Protocol
 from uuid import UUID
 
@@ -108,10 +109,7 @@ class SeenJobs:
         state = await self.get(viewer, job_id)
         family = [state.job, *await self._downloads.items_of(state.job)]
         await self._leavings.stop(family)
-        files = await self._leavings.files(family)
-        kept = await self._leavings.delete(files)
-        unused = await self._rows.remove(job_id, sorted({file.media.id for file in files if file.media.id is not None}))
-        await self._leavings.delete_paths(set(unused) - kept)
+        await self._leavings.drop(family, partial(self._rows.remove, job_id))
         return state
 
 

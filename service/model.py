@@ -30,6 +30,10 @@ class JobStatus(StrEnum):
         return self in {JobStatus.PENDING, JobStatus.PROCESSING}
 
 
+ANONYMOUS_LIFE = timedelta(hours=24)
+"""Of a download session that nobody owns, since it was last used."""
+
+
 class Phase(StrEnum):
     """What a live job is doing."""
 
@@ -173,6 +177,10 @@ class DownloadSession:
     @property
     def is_anonymous(self) -> bool:
         return self.address is not None and self.owner_id is None
+
+    def has_expired(self, now: datetime) -> bool:
+        """Whether it is an anonymous caller's, and was not used for so long that it may be swept."""
+        return self.is_anonymous and self.last_activity <= now - ANONYMOUS_LIFE
 
     @property
     def opens_by_id(self) -> bool:

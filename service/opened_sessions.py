@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Protocol
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from service.audit import Actor
 from service.downloads import Downloads
 from service.errors import DownloadSessionNotFound, SessionsFull, TooManySessions
 from service.forgetting import EmptiesVaults, Leavings
-from service.model import DownloadSession, Job, Origin
+from service.model import ANONYMOUS_LIFE, DownloadSession, Job, Origin
 from service.paging import Page, Window
 from service.ports import Clock, Database, Ids, Media, Transaction
 
@@ -21,8 +22,7 @@ log = logging.getLogger("magpie.download_sessions")
 MOST_OPEN = 100
 MOST_AN_ADDRESS = 25
 IDLE = timedelta(minutes=10)
-LIFE = timedelta(hours=24)
-"""Of an anonymous session, since it was last used."""
+LIFE = ANONYMOUS_LIFE
 LOCK = "open sessions"
 
 
@@ -60,6 +60,8 @@ class Viewer:
 
     actor: Actor
     shown: UUID | None = None
+    named: UUID | None = None
+    """The session that a request is about: the one whose id is shown, or one's own."""
 
 
 class SessionRows(Protocol):
@@ -109,6 +111,8 @@ class OpenedSessions:
             created_at=now,
             last_activity=now,
         )
+        if address is not None:
+            await self.flush()  # who is idle is told by what is written down
         async with self._database.write() as transaction:
             if address is not None:
                 await self._make_room(transaction, address, now)
@@ -117,7 +121,6 @@ class OpenedSessions:
 
     async def _make_room(self, transaction: Transaction, address: str, now: datetime) -> None:
         await transaction.charges.lock(LOCK)
-        await transaction.download_sessions.used(self._take_used())
         since = now - LIFE
         if await transaction.download_sessions.open_count(since, address) >= MOST_AN_ADDRESS:
             raise TooManySessions
@@ -140,6 +143,16 @@ class OpenedSessions:
             return None
         self.touch(session)
         return session
+
+    async def viewer(self, actor: Actor, named: UUID) -> Viewer:
+        """Whoever names a session. Raises `DownloadSessionNotFound` when it neither opens to them nor is theirs."""
+        if (session := await self.shown(named)) is not None:
+            return Viewer(actor=actor, shown=session.id, named=session.id)
+        async with self._database.read() as transaction:
+            session = await transaction.download_sessions.by_id_or_folder(named, lock=False)
+        if session is None or not _may_see(Viewer(actor=actor), session):
+            raise DownloadSessionNotFound
+        return Viewer(actor=actor, named=session.id)
 
     async def for_jobs(self, actor: Actor, known: UUID) -> DownloadSession | None:
         """The open session in which the actor may download: by the id that opens it, or one of their own."""
@@ -189,25 +202,24 @@ class OpenedSessions:
         """
         opened = await self.get(viewer, known)
         session = opened.session
+        if session.created_by is not Origin.CHAT:  # a chat goes on with its own
+            async with self._database.write() as transaction:
+                await transaction.download_sessions.close(session.id, self._clock.now())  # nothing is added meanwhile
         await self._leavings.stop(await self._rows.jobs_in(session.id))
-        files = await self._leavings.files(await self._rows.jobs_in(session.id))
-        kept = await self._leavings.delete(files)
-        unused = await self._rows.remove(session.id, sorted({file.media.id for file in files if file.media.id is not None}))
-        await self._leavings.delete_paths(set(unused) - kept)
+        await self._leavings.drop(await self._rows.jobs_in(session.id), partial(self._rows.remove, session.id))
         self._used.pop(session.id, None)
-        log.info("download session deleted", extra={"session": str(session.folder), "files": len(files)})
+        log.info("download session deleted", extra={"session": str(session.folder), "jobs": opened.tally.jobs})
         return opened
 
     async def flush(self) -> None:
         """Write down when sessions were last used: one statement for all of them."""
-        used = self._take_used()
+        used = dict(self._used)
         if used:
             async with self._database.write() as transaction:
                 await transaction.download_sessions.used(used)
-
-    def _take_used(self) -> Mapping[UUID, datetime]:
-        used, self._used = self._used, {}
-        return used
+        for session_id, at in used.items():
+            if self._used.get(session_id) == at:  # else it was used again meanwhile
+                del self._used[session_id]
 
 
 def _may_see(viewer: Viewer, session: DownloadSession) -> bool:

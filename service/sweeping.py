@@ -21,6 +21,8 @@ from service.opened_sessions import LIFE
 from service.ports import Clock, Database, Media
 
 log = logging.getLogger("magpie.sweeping")
+GRACE = timedelta(hours=1)
+"""Beyond its life: another process may not have written down yet that a session was used."""
 YOUNG = timedelta(hours=1)
 """A file or a directory of this age may still get its row."""
 ENGINE_ROWS = timedelta(days=7)
@@ -74,6 +76,10 @@ class SweepRows(Protocol):
     async def known_paths(self, paths: Sequence[str]) -> set[str]: ...
     async def live_jobs(self) -> set[UUID]: ...
     async def remove_session(self, session_id: UUID, media_file_ids: Sequence[int]) -> list[str]: ...
+    async def remove_expired(self, session_id: UUID, used_before: datetime, media_file_ids: Sequence[int]) -> list[str]:
+        """Only if it is nobody's and was not used since; else nothing happens."""
+        ...
+
     async def remove_job(self, job_id: UUID, media_file_ids: Sequence[int]) -> list[str]: ...
     async def remove_old_rows(self, now: datetime, idempotency: datetime, *, dry_run: bool) -> int:
         """Codes, charges, keys of requests: what has expired. Returns how many."""
@@ -135,12 +141,12 @@ class Sweeper:
 
     async def _sessions(self, now: datetime, *, dry_run: bool) -> tuple[int, int]:
         count = 0
-        expired = await self._rows.expired_sessions(now - LIFE)
+        expired = await self._rows.expired_sessions(now - LIFE - GRACE)
         for session_id in expired:
             jobs = await self._rows.jobs_in(session_id)
             count += len(jobs)
             if not dry_run:
-                await self._drop_jobs(jobs, partial(self._rows.remove_session, session_id))
+                await self._drop_jobs(jobs, partial(self._rows.remove_expired, session_id, now - LIFE - GRACE))
         empty = await self._rows.empty_sessions(now - YOUNG)
         for session_id in () if dry_run else empty:
             await self._rows.remove_session(session_id, [])
@@ -164,14 +170,13 @@ class Sweeper:
         await self._drop_jobs(family, partial(self._rows.remove_job, job.id))
 
     async def _drop_jobs(self, jobs: Sequence[Job], remove: Callable[[Sequence[int]], Awaitable[list[str]]]) -> None:
-        """Files, then rows; while a vault chat cannot be emptied they are left to the next time."""
+        """What cannot be deleted just now is left to the next time."""
         try:
-            files = await self._leavings.files(jobs)
-            kept = await self._leavings.delete(files)
-            unused = await remove([file.media.id for file in files if file.media.id is not None])
-            await self._leavings.delete_paths(set(unused) - kept)
+            await self._leavings.drop(jobs, remove)
         except Unavailable as later:
             log.warning("some old files stay for now: %s", later.message)
+        except OSError:
+            log.exception("some old files could not be deleted")
 
     async def _orphans(self, now: datetime, *, dry_run: bool) -> tuple[int, int]:
         """Files that no row knows, and that no job is about to write down."""

@@ -79,6 +79,11 @@ class Reader:
         await self.news.wait()
         return not self.is_over
 
+    def dismiss(self) -> None:
+        """There will be no news for it any more."""
+        self.is_over = True
+        self.news.set()
+
     def take(self) -> list[Job]:
         """All that there is; nothing is left."""
         taken, self.pending = self.pending, []
@@ -112,7 +117,7 @@ class Watching:
             self._end = self._events.subscribe(self.hear)
         reader = Reader(watched, backlog)
         if self._is_closed:
-            self._dismiss(reader)
+            reader.dismiss()
         if watched.job_id is not None:
             self._of_job.setdefault(watched.job_id, set()).add(reader)
         else:
@@ -123,11 +128,7 @@ class Watching:
         """Every reader is sent away, and whoever comes later: the service stops."""
         self._is_closed = True
         for reader in {*self._of_viewer, *(one for readers in self._of_job.values() for one in readers)}:
-            self._dismiss(reader)
-
-    def _dismiss(self, reader: Reader) -> None:
-        reader.is_over = True
-        reader.news.set()
+            reader.dismiss()
 
     def leave(self, reader: Reader) -> None:
         job_id = reader.watched.job_id

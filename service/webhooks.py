@@ -20,7 +20,7 @@ from uuid import UUID, uuid5
 
 from service.audit import Act, Actor, AuditEntry
 from service.errors import AddressNotAllowed, SecretNeeded, WebhookNotFound
-from service.locking import lock_account
+from service.locking import insist, lock_account
 from service.media_url import MediaUrl
 from service.model import Account, Job
 from service.ports import Clock, Database, Transaction
@@ -38,6 +38,8 @@ PAUSES = (
 )
 """Before each further try: eight tries within a day."""
 TRIES = len(PAUSES) + 1
+LATE = timedelta(minutes=10)
+"""So long after its time a try is taken for lost; tried twice, it counts once."""
 
 
 class DeliveryState(StrEnum):
@@ -71,6 +73,8 @@ class WebhookMessage:
     state: DeliveryState = DeliveryState.WAITING
     tries: int = 0
     last_status: int | None = None
+    next_at: datetime
+    """When it is tried next, while it waits."""
     created_at: datetime
     ended_at: datetime | None = None
 
@@ -85,6 +89,10 @@ class Webhooks(Protocol):
     async def message(self, message_id: UUID) -> WebhookMessage | None: ...
     async def save_message(self, message: WebhookMessage, *, if_tries: int) -> bool:
         """False, and no change, when somebody else has tried meanwhile."""
+        ...
+
+    async def overdue(self, before: datetime) -> list[WebhookMessage]:
+        """Those that should have been tried before this moment, and wait still."""
         ...
 
     async def messages_of(self, account_id: int) -> list[WebhookMessage]:
@@ -173,6 +181,7 @@ async def announce(transaction: Transaction, job: Job) -> None:
             event=event,
             url=url,
             body=_body(event, job, job.ended_at),
+            next_at=job.ended_at,
             created_at=job.ended_at,
         )
         await transaction.webhooks.add_message(message)
@@ -235,12 +244,26 @@ class Messenger:
         tried = replace(message, tries=message.tries + 1, last_status=status)
         if status is not None and 200 <= status < 300:  # noqa: PLR2004 - what HTTP calls success
             tried = replace(tried, state=DeliveryState.DELIVERED, ended_at=now)
-        elif is_over:
+        elif not is_over:
+            tried = replace(tried, next_at=now + PAUSES[message.tries])
+        else:
             tried = replace(tried, state=DeliveryState.GIVEN_UP, ended_at=now)
             log.warning("a webhook is given up", extra={"webhook": str(message.id), "tries": tried.tries, "status": status})
+
+        async def write() -> None:
+            async with self._database.write() as transaction:
+                if await transaction.webhooks.save_message(tried, if_tries=message.tries) and tried.state is DeliveryState.WAITING:
+                    await transaction.queue.enqueue_message(tried.id, tried.tries, PAUSES[message.tries])
+
+        await insist(write)
+
+    async def recover(self) -> int:
+        """Enter what waits though its time has come: its try was lost with a process, or with the database. Returns how many."""
         async with self._database.write() as transaction:
-            if await transaction.webhooks.save_message(tried, if_tries=message.tries) and tried.state is DeliveryState.WAITING:
-                await transaction.queue.enqueue_message(tried.id, tried.tries, PAUSES[tried.tries - 1])
+            late = await transaction.webhooks.overdue(self._clock.now() - LATE)
+            for message in late:
+                await transaction.queue.enqueue_message(message.id, message.tries, timedelta(0))
+        return len(late)
 
 
 def signature(secret: str, message_id: str, timestamp: int, body: bytes) -> str:

@@ -57,10 +57,10 @@ class SqlDownloadSessions:
     async def used(self, times: Mapping[UUID, datetime]) -> None:
         if not times:
             return
-        one = download_sessions.c.id == sa.bindparam("known")
+        older = download_sessions.c.id == sa.bindparam("known"), download_sessions.c.last_activity < sa.bindparam("at")
         await self._connection.execute(
-            sa.update(download_sessions).where(one).values(last_activity=sa.bindparam("at")),
-            [{"known": session_id, "at": at} for session_id, at in times.items()],
+            sa.update(download_sessions).where(*older).values(last_activity=sa.bindparam("at")),
+            [{"known": session_id, "at": at} for session_id, at in sorted(times.items())],  # the same order for everybody
         )
 
     async def unowned(

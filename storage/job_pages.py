@@ -19,11 +19,11 @@ from storage.database import SqlDatabase
 from storage.download_sessions import session_of
 from storage.jobs import SqlJobs
 from storage.media_files import SqlMediaFiles
+from storage.own_sessions import ENDED, has_live_items
 from storage.paging import count_of, mark_of, window_of
 from storage.tables import download_sessions, jobs
 
 RECENT = 20
-ENDED = [status.value for status in JobStatus if not status.is_live]
 
 
 class SqlJobPages:
@@ -52,7 +52,7 @@ class SqlJobPages:
 
     async def remove(self, job_id: UUID, media_file_ids: Sequence[int]) -> list[str]:
         async with self._database.writer.begin() as connection:
-            await connection.execute(sa.delete(jobs).where(jobs.c.id == job_id, jobs.c.status.in_(ENDED)))
+            await connection.execute(sa.delete(jobs).where(jobs.c.id == job_id, jobs.c.status.in_(ENDED), ~has_live_items()))
             return await SqlMediaFiles(connection).drop_unused(media_file_ids)
 
     async def news(self, job_ids: Sequence[UUID], ended_since: datetime | None) -> list[Job]:

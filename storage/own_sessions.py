@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.model import DownloadSession, JobStatus, Origin
 from service.own_sessions import OwnSession
@@ -39,12 +40,23 @@ class SqlOwnSessions:
 
     async def remove(self, session_id: UUID, media_file_ids: Sequence[int]) -> list[str]:
         async with self._database.writer.begin() as connection:
-            # What was asked for in this moment is still to come.
-            await connection.execute(sa.delete(jobs).where(jobs.c.download_session_id == session_id, jobs.c.status.in_(ENDED)))
-            await SqlMediaFiles(connection).forget_addresses([f"session:{session_id}"])
-            empty = download_sessions.c.id == session_id, ~_is_in_use(), ~_has_jobs()
-            await connection.execute(sa.delete(download_sessions).where(*empty))
-            return await SqlMediaFiles(connection).drop_unused(media_file_ids)
+            return await remove_session(connection, session_id, media_file_ids)
+
+
+async def remove_session(connection: AsyncConnection, session_id: UUID, media_file_ids: Sequence[int]) -> list[str]:
+    """What was asked for in this moment is still to come: live jobs, and lists with live items, stay."""
+    ended = jobs.c.download_session_id == session_id, jobs.c.status.in_(ENDED), ~has_live_items()
+    await connection.execute(sa.delete(jobs).where(*ended))
+    await SqlMediaFiles(connection).forget_addresses([f"session:{session_id}"])
+    empty = download_sessions.c.id == session_id, ~_is_in_use(), ~_has_jobs()
+    await connection.execute(sa.delete(download_sessions).where(*empty))
+    return await SqlMediaFiles(connection).drop_unused(media_file_ids)
+
+
+def has_live_items() -> sa.ColumnElement[bool]:
+    """Of a list, which would take them with it."""
+    item = jobs.alias("item")
+    return sa.exists().where(item.c.parent_id == jobs.c.id, item.c.status.not_in(ENDED))
 
 
 def _is_in_use() -> sa.ColumnElement[bool]:

@@ -142,7 +142,7 @@ class QueueClient:
         options: EnqueueOptions = {
             "queue_name": MESSAGES,
             "workflow_name": MESSAGE,
-            "workflow_id": f"{MESSAGE}:{message_id}:{number}",
+            "workflow_id": f"{MESSAGE}:{message_id}:{number}:{uuid.uuid4().hex}",  # one that ended never runs again
             "app_version": APPLICATION_VERSION,
         }
         if delay:
@@ -286,26 +286,32 @@ class JobEngine:
         @DBOS.workflow(name=CHORES)
         async def chores(scheduled_at: datetime, context: Any) -> None:
             del scheduled_at, context
-            if self._chores is not None and not self._stopping:
+            self._only_while_running()
+            if self._chores is not None:
                 await self._do_chores(self._chores)
 
         self._hourly = chores
 
         @DBOS.workflow(name=MESSAGE, max_recovery_attempts=RECOVERIES)
         async def webhook(message_id: str, number: int) -> None:
-            if self._messenger is not None and not self._stopping:
+            self._only_while_running()
+            if self._messenger is not None:
                 await self._messenger(uuid.UUID(message_id), number)
 
         @DBOS.workflow(name=WORKFLOW, max_recovery_attempts=RECOVERIES)
         async def job(job_id: str) -> None:
             task = asyncio.current_task()
             assert task is not None
-            if self._stopping or asyncio.get_running_loop() is not self._loop:
-                # The engine falls back on a loop of its own while ours does not run, which is when the process is about to end.
-                raise asyncio.CancelledError
+            self._only_while_running()
             self._running.add(task)
             task.add_done_callback(self._ended)
             await step(job_id)
+
+    def _only_while_running(self) -> None:
+        """Else it is left for the next start. Raises `CancelledError`."""
+        if self._stopping or asyncio.get_running_loop() is not self._loop:
+            # The engine falls back on a loop of its own while ours does not run, which is when the process is about to end.
+            raise asyncio.CancelledError
 
     async def _do_chores(self, chores: Chores) -> None:
         """Cut short, they are done at the next hour."""
@@ -397,7 +403,10 @@ class JobEngine:
                 left = await DBOS.list_workflows_async(status="PENDING", executor_id=executor, load_input=False, load_output=False)
                 for workflow in left:
                     log.warning("worker is gone, its job is resumed", extra={"executor": executor, "workflow": workflow.workflow_id})
-                    await DBOS.resume_workflow_async(workflow.workflow_id, queue_name=QUEUE)
+                    if workflow.name == CHORES:  # the next hour does them anyway
+                        await DBOS.cancel_workflow_async(workflow.workflow_id)
+                    else:
+                        await DBOS.resume_workflow_async(workflow.workflow_id, queue_name=workflow.queue_name or QUEUE)
 
 
 class WorkerLock:

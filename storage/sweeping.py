@@ -14,9 +14,9 @@ from service.ports import Vault
 from service.sweeping import AT_ONCE
 from storage.accounts import account_of
 from storage.database import SqlDatabase
-from storage.job_pages import ENDED, SqlJobPages
+from storage.job_pages import SqlJobPages
 from storage.jobs import SqlJobs
-from storage.own_sessions import SqlOwnSessions
+from storage.own_sessions import ENDED, SqlOwnSessions, has_live_items, remove_session
 from storage.tables import (
     accounts,
     charges,
@@ -63,7 +63,7 @@ class SqlSweeping:
 
     async def jobs_of(self, account_id: int, ended_before: datetime) -> list[Job]:
         old = jobs.c.account_id == account_id, jobs.c.ended_at < ended_before, jobs.c.parent_id.is_(None), jobs.c.status.in_(ENDED)
-        return await self._jobs(sa.select(jobs).where(*old).order_by(jobs.c.created_at, jobs.c.id).limit(AT_ONCE))
+        return await self._jobs(sa.select(jobs).where(*old, ~has_live_items()).order_by(jobs.c.created_at, jobs.c.id).limit(AT_ONCE))
 
     async def jobs_in(self, session_id: UUID) -> list[Job]:
         return await self._jobs(sa.select(jobs).where(jobs.c.download_session_id == session_id))
@@ -84,6 +84,15 @@ class SqlSweeping:
 
     async def remove_session(self, session_id: UUID, media_file_ids: Sequence[int]) -> list[str]:
         return await self._own.remove(session_id, media_file_ids)
+
+    async def remove_expired(self, session_id: UUID, used_before: datetime, media_file_ids: Sequence[int]) -> list[str]:
+        sessions = download_sessions.c
+        still = sessions.id == session_id, sessions.owner_id.is_(None), sessions.last_activity < used_before
+        async with self._database.writer.begin() as connection:
+            found = await connection.execute(sa.select(sessions.id).where(*still).with_for_update())
+            if found.one_or_none() is None:
+                return []
+            return await remove_session(connection, session_id, media_file_ids)
 
     async def remove_job(self, job_id: UUID, media_file_ids: Sequence[int]) -> list[str]:
         return await self._pages.remove(job_id, media_file_ids)

@@ -322,6 +322,7 @@ webhook_messages = Table(
     Column("state", sa.String(12), nullable=False),
     Column("tries", sa.Integer, nullable=False),
     Column("last_status", sa.Integer),
+    Column("next_at", UtcDateTime, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("ended_at", UtcDateTime),
     Index("ix_webhook_messages_account_created", "account_id", "created_at"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -50,7 +51,8 @@ class SqlWebhooks:
 
     async def add_message(self, message: WebhookMessage) -> None:
         await self._connection.execute(
-            sa.insert(webhook_messages).values(
+            insert(self._connection, webhook_messages)
+            .values(
                 id=message.id,
                 account_id=message.account_id,
                 job_id=message.job_id,
@@ -60,6 +62,7 @@ class SqlWebhooks:
                 created_at=message.created_at,
                 **_state(message),
             )
+            .on_conflict_do_nothing()
         )
 
     async def message(self, message_id: UUID) -> WebhookMessage | None:
@@ -69,6 +72,10 @@ class SqlWebhooks:
     async def save_message(self, message: WebhookMessage, *, if_tries: int) -> bool:
         same = webhook_messages.c.id == message.id, webhook_messages.c.tries == if_tries
         return (await self._connection.execute(sa.update(webhook_messages).where(*same).values(**_state(message)))).rowcount == 1
+
+    async def overdue(self, before: datetime) -> list[WebhookMessage]:
+        late = webhook_messages.c.state == DeliveryState.WAITING.value, webhook_messages.c.next_at < before
+        return [self._message(row) for row in await self._connection.execute(sa.select(webhook_messages).where(*late).limit(LATEST))]
 
     async def messages_of(self, account_id: int) -> list[WebhookMessage]:
         newest = webhook_messages.c.created_at.desc(), webhook_messages.c.id
@@ -88,10 +95,17 @@ class SqlWebhooks:
             state=DeliveryState(row.state),
             tries=row.tries,
             last_status=row.last_status,
+            next_at=row.next_at,
             created_at=row.created_at,
             ended_at=row.ended_at,
         )
 
 
 def _state(message: WebhookMessage) -> dict[str, Any]:
-    return {"state": message.state.value, "tries": message.tries, "last_status": message.last_status, "ended_at": message.ended_at}
+    return {
+        "state": message.state.value,
+        "tries": message.tries,
+        "last_status": message.last_status,
+        "next_at": message.next_at,
+        "ended_at": message.ended_at,
+    }

@@ -12,7 +12,7 @@ from typing import Annotated, Final
 from uuid import UUID
 
 from aiohttp import WSCloseCode, WSMsgType, web
-from aiohttp_sse import sse_response
+from aiohttp_sse import EventSourceResponse, sse_response
 from pydantic import BaseModel, TypeAdapter
 
 from service.errors import DownloadSessionNotFound, JobNotFound, LinkExpired, LinkInvalid
@@ -77,6 +77,10 @@ class Rendered:
             if len(self._known) > _KNOWN:
                 self._known.popitem(last=False)
         return text
+
+
+def _name(job: Job) -> str:
+    return "progress" if job.status.is_live else "end"
 
 
 def _event(job: Job) -> JobEvent:
@@ -167,7 +171,7 @@ class JobEventsEndpoints:
                 return web.Response(status=204)
             if request.method == "HEAD":
                 return web.Response(content_type="text/event-stream")
-            return await self._stream(request, self._of_job(reader, job, seen))
+            return await self._stream(request, reader, self._of_job(reader, job, seen))
 
     async def _of_job(self, reader: Reader, job: Job, seen: int) -> AsyncIterator[_Sent]:
         """Until the end of the job. What its items do is told as well, under their own ids."""
@@ -177,7 +181,7 @@ class JobEventsEndpoints:
             for one in waiting:
                 if one.seq > seqs.get(one.id, 0):
                     seqs[one.id] = one.seq
-                    yield _Sent(id=str(seqs[job.id]), name="progress" if one.status.is_live else "end", data=self._rendered.of(one))
+                    yield _Sent(id=str(seqs[job.id]), name=_name(one) if one.id == job.id else "item", data=self._rendered.of(one))
                 if one.id == job.id and not one.status.is_live:
                     return
             if not await reader.more():
@@ -258,7 +262,7 @@ class JobEventsEndpoints:
         if request.method == "HEAD":
             return web.Response(content_type="text/event-stream")
         async with self._joined(Watched(viewer=viewer)) as reader:
-            return await self._stream(request, self._of_viewer(reader, await self._at_first(viewer, last_event_id)))
+            return await self._stream(request, reader, self._of_viewer(reader, await self._at_first(viewer, last_event_id)))
 
     async def _at_first(self, viewer: Viewer, last_event_id: str | None) -> list[Job]:
         since = _moment_in(last_event_id)
@@ -269,16 +273,17 @@ class JobEventsEndpoints:
         return [job for job in found if job.ended_at is None or (since is not None and job.ended_at >= since - OVERLAP)]
 
     async def _of_viewer(self, reader: Reader, waiting: list[Job]) -> AsyncIterator[_Sent]:
-        seqs: dict[UUID, int] = {}
+        seqs: OrderedDict[UUID, int] = OrderedDict()
         while True:
             for one in waiting:
                 if one.seq <= seqs.get(one.id, 0):
                     continue
                 seqs[one.id] = one.seq
-                if not one.status.is_live:
-                    del seqs[one.id]
+                seqs.move_to_end(one.id)
+                if len(seqs) > _KNOWN:
+                    seqs.popitem(last=False)
                 at = round(self._clock.now().timestamp() * 1000)
-                yield _Sent(id=str(at), name="progress" if one.status.is_live else "end", data=self._rendered.of(one))
+                yield _Sent(id=str(at), name=_name(one), data=self._rendered.of(one))
             if not await reader.more():
                 return
             waiting = reader.take()
@@ -294,14 +299,24 @@ class JobEventsEndpoints:
         finally:
             self._watching.leave(reader)
 
-    async def _stream(self, request: web.Request, events: AsyncIterator[_Sent]) -> web.StreamResponse:
+    async def _stream(self, request: web.Request, reader: Reader, events: AsyncIterator[_Sent]) -> web.StreamResponse:
         async with sse_response(request, sep="\n", ping_interval=self._heartbeat, send_timeout=self._patience) as response:
             response.force_close()
-            with suppress(ConnectionError, TimeoutError):
-                async with asyncio.timeout(LIFE.total_seconds()):
-                    async for event in events:
-                        await response.send(event.data, id=event.id, event=event.name, retry=RETRY_MS)
+            gone = asyncio.ensure_future(_until_gone(response, reader))
+            try:
+                with suppress(ConnectionError, TimeoutError):
+                    async with asyncio.timeout(LIFE.total_seconds()):
+                        async for event in events:
+                            await response.send(event.data, id=event.id, event=event.name, retry=RETRY_MS)
+            finally:
+                gone.cancel()
         return response
+
+
+async def _until_gone(response: EventSourceResponse, reader: Reader) -> None:
+    """A reader that left is noticed at the next heartbeat, also when nothing happens on its jobs."""
+    await response.wait()
+    reader.dismiss()
 
 
 def _seq_in(text: str | None) -> int:
@@ -310,5 +325,9 @@ def _seq_in(text: str | None) -> int:
 
 
 def _moment_in(text: str | None) -> datetime | None:
+    """None for what is no time of ours."""
     milliseconds = _seq_in(text)
-    return datetime.fromtimestamp(milliseconds / 1000, UTC) if milliseconds else None
+    try:
+        return datetime.fromtimestamp(milliseconds / 1000, UTC) if milliseconds else None
+    except (ValueError, OverflowError, OSError):
+        return None

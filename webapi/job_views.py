@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from service.errors import fetch_failure
 from service.job_pages import JobState
 from service.model import DownloadSession, Job, JobFile, JobStatus
+from service.opened_sessions import Viewer
 from webapi.addresses import Addresses
 
 
@@ -75,13 +76,13 @@ class JobViews:
     def __init__(self, addresses: Addresses, *, width: int) -> None:
         self._addresses, self._width = addresses, width
 
-    def of(self, request: web.Request, state: JobState, *, shown: UUID | None = None, usual: timedelta | None = None) -> JobView:
-        """`shown` is the id by which the caller names the session, `usual` how long a download takes."""
+    def of(self, request: web.Request, state: JobState, viewer: Viewer | None, *, usual: timedelta | None = None) -> JobView:
+        """`usual` is how long a download takes."""
         job, running, is_list = state.job, state.job.status is JobStatus.PROCESSING, state.job.is_list
         files = self.files(request, state)
         return JobView(
             job_uuid=job.id,
-            session_uuid=session_name(state.session, shown),
+            session_uuid=session_name(state.session, viewer),
             parent_uuid=job.parent_id,
             job_url=job.url.shown,
             media_type=job.selection.media_type,
@@ -128,9 +129,11 @@ class JobViews:
         return round(ahead / self._width * usual.total_seconds(), 1)
 
 
-def session_name(session: DownloadSession, shown: UUID | None) -> UUID:
-    """The id where the caller names it so, else the folder: the id of some is a credential."""
-    return session.id if shown == session.id else session.folder
+def session_name(session: DownloadSession, viewer: Viewer | None) -> UUID:
+    """The id for whoever names it so, or owns it; else the folder: the id of some is a credential."""
+    is_known = viewer is not None and viewer.shown == session.id
+    is_own = viewer is not None and session.owner_id is not None and session.owner_id == viewer.actor.account_id
+    return session.id if is_known or is_own else session.folder
 
 
 def phase_of(job: Job) -> str:

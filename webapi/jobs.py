@@ -153,11 +153,14 @@ class JobsEndpoints:
         """
         opened = await self._session_of(caller, session)
         callback = await self._callback(caller, wanted.callback_url)
+        if callback is not None and opened is not None and opened.owner_id is None:
+            raise SecretNeeded("A session that nobody owns has no callbacks: claim it first.")
         orders = [replace(order, callback_url=callback) for order in self._orders(caller, wanted, opened)]
         accepted = await self._downloads.submit_all(orders, _promise(caller, session, idempotency_key, wanted))
         states = await self._jobs.states([job for job, _ in accepted])
         usual = await self._jobs.usual_time()
-        shown = [self._views.of(request, state, shown=opened.id if opened else None, usual=usual) for state in states]
+        viewer = Viewer(actor=caller.actor, shown=opened.id if opened else None)
+        shown = [self._views.of(request, state, viewer, usual=usual) for state in states]
         if wanted.urls is not None:
             return Reply(JobsView(jobs=shown), status=201)
         return Reply(shown[0], status=201 if accepted[0][1] else 200)
@@ -241,12 +244,12 @@ class JobsEndpoints:
         wanted = JobFilter(
             status=status,
             media_type=media_type,
-            session=viewer.shown or (session_id_in(session_uuid) if session_uuid else None),
+            session=viewer.named or (session_id_in(session_uuid) if session_uuid else None),
             parent_id=job_id_in(parent_uuid) if parent_uuid else None,
         )
         page = await self._jobs.page(viewer, wanted, window_of(skip, limit, after, count))
         usual = await self._jobs.usual_time() if any(state.ahead is not None for state in page.entries) else None
-        shown = [self._views.of(request, state, shown=viewer.shown, usual=usual) for state in page.entries]
+        shown = [self._views.of(request, state, viewer, usual=usual) for state in page.entries]
         return Reply(shown, headers=headers_of(request, page, limit))
 
     async def get_job(
@@ -272,7 +275,7 @@ class JobsEndpoints:
 
     async def _shown(self, request: web.Request, state: JobState, viewer: Viewer | None = None) -> JobView:
         usual = await self._jobs.usual_time() if state.ahead is not None else None
-        return self._views.of(request, state, shown=viewer.shown if viewer else None, usual=usual)
+        return self._views.of(request, state, viewer, usual=usual)
 
     async def get_paths(self, request: web.Request, caller: Caller, job_id: str, session: ShownSession = None) -> PathsView:
         """Where a job's files are."""
@@ -295,7 +298,7 @@ class JobsEndpoints:
         """Delete a job with its files; one that runs is ended first. The answer is what it was."""
         viewer = await viewer_of(caller, session, self._sessions)
         state = await self._jobs.delete(viewer, job_id_in(job_id))
-        return self._views.of(request, replace(state, files=(), ahead=None), shown=viewer.shown)
+        return self._views.of(request, replace(state, files=(), ahead=None), viewer)
 
 
 def _selection(wanted: JobRequest) -> Selection:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Annotated, Any, BinaryIO
 from urllib.parse import quote
@@ -14,7 +15,7 @@ from uuid import UUID
 from aiohttp import web
 
 from service.errors import LinkExpired, LinkInvalid, MediaNotFound
-from service.model import JobFile, MediaFile
+from service.model import DownloadSession, JobFile, MediaFile
 from service.ports import Database, Media
 from service.signed_links import MEDIA, SignedLinks
 from webapi.auth import Caller, CallerKind
@@ -59,17 +60,29 @@ def media_url_path(folder: UUID | str, job_id: UUID | str, name: str) -> str:
     return media_path(folder, job_id, quote(name, safe=""))
 
 
+Opens = Callable[[UUID], Awaitable[DownloadSession | None]]
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
 class MediaFilesEndpoint:
     """Serves what the database knows of, and nothing else: a path is only ever a key to look up."""
 
-    def __init__(self, *, database: Database, media: Media, links: SignedLinks) -> None:
-        self._database, self._media, self._links = database, media, links
+    def __init__(self, *, database: Database, media: Media, links: SignedLinks, opens: Opens | None = None) -> None:
+        """`opens` tells which unowned download session an id opens."""
+        self._database, self._media, self._links, self._opens = database, media, links, opens
 
     def register(self, api: Api) -> None:
         api.route(
             "GET",
             media_path("{folder}", "{job}", "{file}"),
-            access=replace(OWNERS, signed=True),
+            access=replace(OWNERS, signed=True, session=True),
             tags=["Media"],
             faults=[MediaNotFound, LinkInvalid, LinkExpired],
             answers=_ANSWERS,
@@ -86,29 +99,33 @@ class MediaFilesEndpoint:
         e: Annotated[str | None, Query()] = None,
         s: Annotated[str | None, Query()] = None,
         byte_range: Annotated[str | None, Header("Range")] = None,
+        session: Annotated[str | None, Header("X-Session-ID")] = None,
     ) -> web.StreamResponse:
         """Download a stored file.
 
-        With a signature (`e`, `s`) for anybody who holds the link, else for its owner. Ranges and entity tags work.
+        With a signature (`e`, `s`) for anybody who holds the link, else for its owner and for its session. Ranges and entity tags work.
         """
         del byte_range  # read together with the conditions; here for the document
         shown = await self._find(folder, job, file)
         if e is not None or s is not None:
             path = media_path(folder, job, file)
             self._links.check(path, purpose=MEDIA, expiry=e or "", signature=s or "", epoch=shown.epoch if shown else 0)
-        elif caller.kind is CallerKind.ANONYMOUS:
+        elif caller.kind is CallerKind.ANONYMOUS and not session:
             raise not_authenticated()
-        elif shown is not None and not await self._may_see(caller, shown):
+        elif shown is not None and not await self._may_see(caller, session, shown):
             raise MediaNotFound
         if shown is None:
             raise MediaNotFound
         slice_ = wanted(request.method, request.headers, etag=shown.media.sha256, size=shown.media.size)
         return await self._send(request, shown, slice_)
 
-    async def _may_see(self, caller: Caller, shown: JobFile) -> bool:
+    async def _may_see(self, caller: Caller, session: str | None, shown: JobFile) -> bool:
         async with self._database.read() as transaction:
             job = await transaction.jobs.get(shown.job_id)
-        return job is not None and caller.owns(job.account_id)
+        if job is None or caller.owns(job.account_id):
+            return job is not None
+        opened = await self._opens(UUID(session)) if self._opens and session and _is_uuid(session) else None
+        return opened is not None and opened.id == job.download_session_id
 
     async def _find(self, folder: str, job: str, name: str) -> JobFile | None:
         try:

@@ -82,7 +82,7 @@ class OpenedSessionsEndpoints:
         owner = caller.account.id if caller.account is not None else None
         address = caller.address if caller.kind is CallerKind.ANONYMOUS else None
         opened = await self._sessions.open(owner_id=owner, address=address)
-        return self._shown(opened, opened.session.id)
+        return self._shown(opened, Viewer(actor=caller.actor, shown=opened.session.id))
 
     async def list_sessions(
         self,
@@ -99,7 +99,7 @@ class OpenedSessionsEndpoints:
         """Download sessions that are open, newest first: the one that `X-Session-ID` names, one's own; superusers see all."""
         viewer = await viewer_of(caller, session, self._sessions)
         page = await self._sessions.page(viewer, is_open=active, window=window_of(skip, limit, after, count))
-        shown = [self._shown(one, viewer.shown) for one in page.entries]
+        shown = [self._shown(one, viewer) for one in page.entries]
         return Reply(shown, headers=headers_of(request, page, limit))
 
     async def sessions_overview(self, caller: Caller, session: ShownSession = None) -> SessionsOverview:
@@ -111,18 +111,18 @@ class OpenedSessionsEndpoints:
         """One download session."""
         known = session_id_in(session_uuid)
         viewer = await viewer_of(caller, session, self._sessions)
-        return self._shown(await self._sessions.get(viewer, known), known)
+        return self._shown(await self._sessions.get(viewer, known), replace(viewer, shown=known))
 
     async def delete_session(self, caller: Caller, session_uuid: str, session: ShownSession = None) -> SessionView:
         """Delete a download session with its jobs and their files; jobs that run are ended first."""
         known = session_id_in(session_uuid)
         viewer = await viewer_of(caller, session, self._sessions)
-        return self._shown(await self._sessions.delete(viewer, known), known, is_gone=True)
+        return self._shown(await self._sessions.delete(viewer, known), replace(viewer, shown=known), is_gone=True)
 
-    def _shown(self, opened: Opened, known: UUID | None, *, is_gone: bool = False) -> SessionView:
+    def _shown(self, opened: Opened, viewer: Viewer, *, is_gone: bool = False) -> SessionView:
         session = opened.session
         return SessionView(
-            session_uuid=session_name(session, known),
+            session_uuid=session_name(session, viewer),
             created_at=session.created_at,
             last_activity=self._sessions.last_used(session),
             is_active=not is_gone and self._sessions.is_open(session),
@@ -132,11 +132,8 @@ class OpenedSessionsEndpoints:
 
 
 async def viewer_of(caller: Caller, header: str | None, sessions: OpenedSessions) -> Viewer:
-    """Who looks. Raises `DownloadSessionNotFound` for somebody unknown whose header opens nothing."""
-    opened = await sessions.shown(_uuid(header))
-    if opened is None and caller.kind is CallerKind.ANONYMOUS:
-        raise DownloadSessionNotFound
-    return Viewer(actor=caller.actor, shown=opened.id if opened else None)
+    """Who looks. Raises `DownloadSessionNotFound` for a header that names nothing which the caller may see."""
+    return await sessions.viewer(caller.actor, session_id_in(header)) if header is not None else Viewer(actor=caller.actor)
 
 
 def session_id_in(text: str) -> UUID:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import re
 import secrets
 import socket
 from collections.abc import Awaitable, Callable, Sequence
@@ -251,11 +252,19 @@ def _is_stream(response: web.StreamResponse) -> bool:
 # --- the log of requests ----------------------------------------------------------------------------------------------
 
 
+_SESSION_ID: Final = re.compile(r"(/api/sessions/+)(?!stats/)[^/?#\s]+", re.IGNORECASE)
+
+
+def _without_credentials(path: str) -> str:
+    """The id of an open session is a credential, and stands in the path of its own routes."""
+    return _SESSION_ID.sub(r"\1…", path)
+
+
 class AccessLog(AbstractAccessLogger):
     """One line a request, without the query (signatures are in it) and as it was sent: percent-encoding keeps it one line."""
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
-        path = request.raw_path.partition("?")[0].encode("ascii", "backslashreplace").decode()
+        path = _without_credentials(request.raw_path.partition("?")[0].encode("ascii", "backslashreplace").decode())
         request_id = request.get(REQUEST_ID, "-")
         line = "%s %s %s", request.method, path, response.status
         self.logger.info(*line, extra={"request_id": request_id, "status": response.status, "seconds": round(time, 4)})

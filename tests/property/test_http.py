@@ -28,7 +28,8 @@ OTHERS = (
     "--exclude-path", "/audio_dl/api/auto-download", "--exclude-path", "/chat/events", "--exclude-path", "/api/events",
     "--exclude-operation-id", "create_job",
 )  # fmt: skip
-"""A stream of events has no end that a fuzzer could wait for, and whoever is trusted may have any address fetched as a job. What deletes one's own account stays in: none of these callers has one."""
+"""A stream of events has no end that a fuzzer could wait for, and whoever is trusted may have any address fetched as a job.
+What deletes one's own account stays in: none of these callers has one."""
 
 
 @pytest.fixture(scope="module")
