@@ -150,7 +150,8 @@ class Downloads:
         except _KeyTaken:
             assert promise is not None
             return [(job, False) for job in await self._promised(promise)]
-        return [(await self._told(job, is_stored=job.id in prepared.stored), True) if new else (job, False) for job, new in accepted]
+        told = {job.id: await self._told(job, is_stored=job.id in prepared.stored) for job, new in accepted if new}
+        return [(told.get(job.id, job), new) for job, new in accepted]
 
     async def _prepared(self, orders: Sequence[Order]) -> _Prepared:
         """The jobs as they will be written, which of them are in the store, and a look at where the others lead."""

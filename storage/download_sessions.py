@@ -48,7 +48,7 @@ class SqlDownloadSessions:
         has_jobs = sa.exists().where(jobs.c.download_session_id == download_sessions.c.id)
         found = await self._connection.execute(
             sa.select(download_sessions.c.id)
-            .where(*_open(since), download_sessions.c.last_activity < before, ~has_jobs)
+            .where(*_open(since), download_sessions.c.last_activity <= before, ~has_jobs)
             .order_by(download_sessions.c.last_activity)
             .limit(1)
         )

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.job_pages import JobFilter, JobState
-from service.model import DownloadSession, Job, JobFile, JobStatus
+from service.model import DownloadSession, Job, JobFile, JobStatus, Phase
 from service.opened_sessions import Viewer
 from service.paging import Page, Window
 from service.ports import Vault
@@ -66,7 +66,7 @@ class SqlJobPages:
     async def usual_time(self) -> timedelta | None:
         query = (
             sa.select(jobs.c.started_at, jobs.c.ended_at)
-            .where(jobs.c.status == JobStatus.COMPLETED.value, jobs.c.started_at.is_not(None))
+            .where(jobs.c.status == JobStatus.COMPLETED.value, jobs.c.started_at.is_not(None), jobs.c.phase != Phase.ITEMS.value)
             .order_by(jobs.c.created_at.desc(), jobs.c.id.desc())
             .limit(RECENT)
         )

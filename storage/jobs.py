@@ -66,9 +66,14 @@ class SqlJobs:
         return await self._many(sa.select(jobs).where(jobs.c.account_id == account_id, LIVE).order_by(jobs.c.created_at, jobs.c.id))
 
     async def live_twin(self, job: Job) -> Job | None:
+        born = jobs.alias("born")
+        own = sa.select(born.c.dedupe_key).where(born.c.id == job.id).scalar_subquery()  # it may have become a list since
         found = await self._many(
             sa.select(jobs).where(
-                jobs.c.download_session_id == job.download_session_id, jobs.c.dedupe_key == job.dedupe_key, LIVE, jobs.c.id != job.id
+                jobs.c.download_session_id == job.download_session_id,
+                sa.or_(jobs.c.dedupe_key == job.dedupe_key, jobs.c.dedupe_key == own),
+                LIVE,
+                jobs.c.id != job.id,
             )
         )
         return found[0] if found else None
