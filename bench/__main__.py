@@ -105,6 +105,18 @@ class Bench:
         detail = f"median of 7, slowest {seen['cancel_max_ms']:.1f} ms"
         self.report.add(Result(name="cancel until every process is gone", value=seen["cancel_ms"], target=50, unit="ms", detail=detail))
 
+    def logins(self) -> None:
+        answer = self.directory / "logins.json"
+        command = [sys.executable, "-m", "bench.logins", f"http://127.0.0.1:{self.magpie.port}", str(answer)]
+        subprocess.run(command, check=True, timeout=300)
+        seen = json.loads(answer.read_text())
+        detail = (
+            f"{seen['busy_ms']:.1f} ms against {seen['idle_ms']:.1f} ms; {seen['samples']} requests while a hundred logged in, "
+            f"which took {seen['all_s']:.1f} s"
+        )
+        value = seen["busy_ms"] / seen["idle_ms"]
+        self.report.add(Result(name="another's request while 100 log in, p99", value=value, target=3, unit="×", detail=detail))
+
     def eyes(self) -> None:
         seen = self._chat("eyes")
         for name, what in (("steady", "20 updates a second"), ("burst", "a burst of 200")):

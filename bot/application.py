@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -18,14 +19,10 @@ from telegram.ext import CallbackContext, TypeHandler
 from bot.attachments import Attachments, Thumbnails
 from bot.attendant import Attendant
 from bot.buttons import Buttons
-from bot.commands import KNOWN, OWNER_PREFIX, Commands, command_in, menus
+from bot.commands import OWNER_PREFIX, Commands, command_in, menus
 from bot.connection import POLL, ChatOptions, make_application, make_bot
 from bot.delivery import Courier, DeliveryPolicy, Links
-from bot.forget import KIND as FORGET
-from bot.forget import ForgetPage
 from bot.greeting import Greeter
-from bot.history import KIND as HISTORY
-from bot.history import HistoryPages
 from bot.identity import Gate, TurnedAway, Visit, person_of, place_of
 from bot.inbox import Inbox, InboxProcessor
 from bot.keys import Key
@@ -34,23 +31,22 @@ from bot.messages import Messages
 from bot.outbox import ChatGone, Lost, MessageGone, NotAccepted, NotReached, Outbox
 from bot.patience import Patience
 from bot.posts import PostKeeper
-from bot.settings import KIND as SETTINGS
-from bot.settings import SettingsPage
-from bot.status import KIND as STATUS
-from bot.status import Status
-from service.accounts import Members
+from bot.routing import AccountParts, PageParts, Pages, Routing
 from service.cards import ChatCards
 from service.chat import Place
 from service.deliveries import Deliveries
 from service.downloads import Downloads
+from service.errors import ChatUnreachable
 from service.forgetting import Forgetting
 from service.history import Histories
+from service.members import Members
 from service.ports import Clock, Database, JobEvents, Media
 from service.posts import Posts
 
 log = logging.getLogger("magpie.bot")
 ALLOWED_UPDATES = ("message", "callback_query")
 POLL_STOPS_WITHIN = 2.0
+TRY_AGAIN_AFTER = timedelta(minutes=1)
 STOP_WITHIN = 5.0
 """Seconds that handlers are given to end; what they did not finish is in the inbox."""
 
@@ -83,6 +79,7 @@ class ChatParts:
     links: Links
     events: JobEvents
     clock: Clock
+    accounts: AccountParts
 
 
 class TelegramChat:
@@ -106,19 +103,10 @@ class TelegramChat:
         self._application.add_handler(TypeHandler(Update, self._on_update))
         self._application.add_error_handler(self._on_error)
         self._attendant = self._make_attendant()
-        self._status = Status(cards=parts.cards, downloads=parts.downloads, outbox=self._outbox)
-        self._forget = ForgetPage(forgetting=parts.forgetting, cards=parts.cards, attendant=self._attendant, outbox=self._outbox)
-        self._settings = SettingsPage(members=parts.members, outbox=self._outbox)
-        self._history = HistoryPages(
-            histories=parts.histories,
-            cards=parts.cards,
-            attendant=self._attendant,
-            outbox=self._outbox,
-            bot_id=options.bot_id,
-        )
+        self._pages = self._make_pages()
         self._buttons = self._make_buttons()
-        self._messages: Messages | None = None
         self._commands: Commands | None = None
+        self._routing: Routing | None = None
         self._starter: asyncio.Task[None] | None = None
 
     def _make_attendant(self) -> Attendant:
@@ -135,6 +123,7 @@ class TelegramChat:
             deliveries=parts.deliveries,
             outbox=self._outbox,
             attachments=attachments,
+            members=parts.members,
             links=parts.links,
             policy=DeliveryPolicy(upload_limit=options.upload_limit, link_life=options.link_life),
         )
@@ -148,11 +137,28 @@ class TelegramChat:
             outbox=self._outbox,
             events=parts.events,
             clock=parts.clock,
+            quotas=parts.accounts.quotas,
         )
+
+    def _make_pages(self) -> Pages:
+        parts = PageParts(
+            database=self._parts.database,
+            downloads=self._parts.downloads,
+            members=self._parts.members,
+            cards=self._parts.cards,
+            histories=self._parts.histories,
+            forgetting=self._parts.forgetting,
+            clock=self._parts.clock,
+            attendant=self._attendant,
+            outbox=self._outbox,
+            bot=self._bot,
+            bot_id=self._options.bot_id,
+        )
+        return Pages(parts, self._parts.accounts)
 
     def _make_buttons(self) -> Buttons:
         async def stop_all(query: Any, visit: Visit, key: Key) -> str:
-            return await self._status.stop_all(query, visit, key, self._buttons)
+            return await self._pages.status.stop_all(query, visit, key, self._buttons)
 
         return Buttons(
             cards=self._parts.cards,
@@ -160,12 +166,7 @@ class TelegramChat:
             downloads=self._parts.downloads,
             attendant=self._attendant,
             outbox=self._outbox,
-            pages={
-                HISTORY: self._history.pressed,
-                SETTINGS: self._settings.pressed,
-                FORGET: self._forget.pressed,
-                STATUS: stop_all,
-            },
+            pages=self._pages.by_kind(stop_all),
             bot_id=self._options.bot_id,
         )
 
@@ -207,7 +208,7 @@ class TelegramChat:
 
     async def _begin(self) -> None:
         self.name = self._bot.username
-        self._messages = Messages(
+        messages = Messages(
             cards=self._parts.cards,
             attendant=self._attendant,
             outbox=self._outbox,
@@ -215,7 +216,15 @@ class TelegramChat:
             bot_id=self._options.bot_id,
             bot_name=self.name,
         )
-        self._commands = Commands(outbox=self._outbox, messages=self._messages, members=self._parts.members)
+        self._commands = Commands(outbox=self._outbox, messages=messages, members=self._parts.members)
+        self._routing = Routing(
+            pages=self._pages,
+            commands=self._commands,
+            messages=messages,
+            buttons=self._buttons,
+            bot_id=self._options.bot_id,
+            bot_name=self.name,
+        )
         await self._tell_owner_link()
         await self._application.start()
         for update in await self._inbox.left_over(self._bot):
@@ -276,6 +285,20 @@ class TelegramChat:
         with suppress(asyncio.CancelledError, TelegramError):
             stopping.result()
 
+    async def part_from(self, account_id: int) -> None:
+        """What Telegram holds of an account that is about to be deleted over HTTP goes. Raises `ChatUnreachable`."""
+        if self.state is ChatState.REFUSED:
+            log.warning("the bot's token is not valid any more: what account %s has in a vault chat stays there", account_id)
+            return
+        try:
+            await self._pages.forget.part_from(account_id)
+        except (NotReached, Lost) as silent:
+            raise ChatUnreachable(retry_after=TRY_AGAIN_AFTER) from silent
+
+    async def part_from_identity(self, account_id: int, telegram_id: int) -> None:
+        """Before `Pairing.unpair` over HTTP: the identity's open cards go, as with `/forget`. None go where `unpair` will refuse."""
+        await self._pages.forget.part_from_identity(account_id, telegram_id)
+
     # --- updates --------------------------------------------------------------------------------------------------------
 
     async def take(self, body: dict[str, Any]) -> None:
@@ -302,7 +325,8 @@ class TelegramChat:
         if command == "start" and argument.startswith(OWNER_PREFIX) and not place_of(message).is_group:
             await self._own(update, message, argument.removeprefix(OWNER_PREFIX))
             return
-        if place_of(message).is_group and not self._is_meant(command, message):
+        assert self._routing is not None
+        if place_of(message).is_group and not self._routing.is_meant(command, message):
             return  # before the gate: whoever only talks in a group gets no account
         is_greeted = await self._greeter.was_greeted(update)
         visit = await self._gate.visit(update)
@@ -312,51 +336,9 @@ class TelegramChat:
             return
         visit = replace(visit, is_greeted=is_greeted)
         if command is None:
-            assert self._messages is not None
-            await self._messages.received(message, visit)
-        elif visit.is_group:
-            await self._group_command(command, message, visit)
+            await self._routing.message(message, visit)
         else:
-            await self._command(command, message, visit)
-
-    async def _command(self, command: str, message: Message, visit: Visit) -> None:
-        assert self._commands is not None
-        match command:
-            case "start":
-                await self._commands.start(message, visit)
-            case "help":
-                await self._commands.help(message, visit)
-            case "privacy":
-                await self._commands.privacy(message, visit)
-            case "dl":
-                await self._commands.download(message, visit)
-            case "status":
-                await self._status.show(message, visit)
-            case "cancel":
-                await self._status.cancel(message, visit, self._buttons)
-            case "history":
-                await self._history.show(message, visit)
-            case "settings":
-                await self._settings.show(message, visit)
-            case "forget":
-                await self._forget.show(message, visit)
-            case _:
-                await self._commands.unknown(message, visit)
-
-    async def _group_command(self, command: str, message: Message, visit: Visit) -> None:
-        """In groups only links and the asker's own `/cancel`; for the rest there is the private chat."""
-        assert self._commands is not None
-        assert self._messages is not None
-        if command == "dl":
-            await self._commands.download(message, visit)
-        elif command == "cancel":
-            await self._status.cancel(message, visit, self._buttons)
-        else:
-            await self._messages.point_to_private_chat(message, visit)
-
-    def _is_meant(self, command: str | None, message: Message) -> bool:
-        assert self._messages is not None
-        return self._messages.is_meant(message) if command is None else command in KNOWN
+            await self._routing.command(command, argument, message, visit)
 
     async def _own(self, update: Update, message: Message, token: str) -> None:
         person = person_of(update)

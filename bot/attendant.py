@@ -11,19 +11,20 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from bot.delivery import Courier, took_long
+from bot.delivery import Courier
 from bot.display import Display, Looks
+from bot.endings import Endings
 from bot.identity import texts_for
 from bot.lanes import Lane
 from bot.outbox import ChatGone, Lost, MessageGone, NotAccepted, NotReached, Outbox
 from bot.patience import Patience
-from service.accounts import Members
 from service.cards import ChatCards
-from service.chat import Card, CardState, DeliveryState, Member
+from service.chat import Card, CardState, Member
 from service.deliveries import Deliveries
-from service.descriptions import DescriptionKind
 from service.downloads import Downloads
-from service.errors import Conflict, JobNotFound, LimitReached, MagpieError
+from service.errors import AlreadyChosen, Blocked, Conflict, JobNotFound, LimitReached, MagpieError, Unavailable
+from service.limits import Quotas
+from service.members import Members
 from service.model import Job, JobStatus
 from service.ports import Clock, Database, JobEvents
 
@@ -68,10 +69,12 @@ class Attendant:
         outbox: Outbox,
         events: JobEvents,
         clock: Clock,
+        quotas: Quotas,
     ) -> None:
-        self._cards, self._deliveries, self._downloads, self._database = cards, deliveries, downloads, database
+        self._cards, self._deliveries, self._downloads = cards, deliveries, downloads
         self._members, self._courier, self._outbox, self._events, self._clock = members, courier, outbox, events, clock
-        self._display = Display(cards=cards, deliveries=deliveries, downloads=downloads, database=database, outbox=outbox)
+        self._display = Display(cards=cards, deliveries=deliveries, downloads=downloads, database=database, outbox=outbox, quotas=quotas)
+        self._endings = Endings(deliveries=deliveries, downloads=downloads, database=database)
         self._watches: dict[str, _Watch] = {}
         self._followed: dict[UUID, set[str]] = {}
         self._looks = asyncio.Semaphore(LOOKS_AT_ONCE)
@@ -131,8 +134,8 @@ class Attendant:
             while True:
                 try:
                     await self._steps(card_id, watch)
-                except (NotReached, Lost) as broken:
-                    log.warning("Telegram does not answer, the card waits", extra={"cause": type(broken).__name__})
+                except (NotReached, Lost, Unavailable) as broken:
+                    log.warning("Telegram or the database does not answer, the card waits", extra={"cause": type(broken).__name__})
                     await patience.pause()
                     continue
                 if not watch.news.is_set():
@@ -165,9 +168,10 @@ class Attendant:
             await self._cards.settled(card)
 
     async def _say_that_it_failed(self, card_id: str, watch: _Watch) -> None:
-        card = await self._cards.get(card_id)
-        if card is None or (member := await self._members.of_account(card.account_id)) is None:
+        present = await self._present(card_id)
+        if present is None:
             return
+        card, member = present
         with suppress(ChatGone, NotReached, Lost, NotAccepted, MessageGone):
             failed = await self._cards.failed(card)
             await self._display.show(failed, member, watch.looks)
@@ -177,10 +181,15 @@ class Attendant:
         """From the card's present state until nothing more is to happen by itself."""
         while True:
             watch.news.clear()
-            card = await self._cards.get(card_id)
-            member = await self._members.of_account(card.account_id) if card else None
-            if card is None or member is None:
+            present = await self._present(card_id)
+            if present is None:
+                await self._display.take_away(watch.looks)
                 return
+            card, member = present
+            if card.state.is_open and not member.account.is_active:
+                # A job that runs goes on: what it leaves is there when they are let in again.
+                await self._cards.ended(card, CardState.FAILED, Blocked.code)
+                continue
             match card.state:
                 case CardState.LOOKING:
                     if card.message_id is not None:  # once more
@@ -192,38 +201,39 @@ class Attendant:
                 case CardState.ORDERED:
                     await self._follow(card, member, watch)
                 case _:
-                    if not await self._is_file(card):
-                        await self._display.show(card, member, watch.looks, anew=watch.ends_now and await self._ends_loudly(card))
+                    if not await self._endings.is_file(card):
+                        await self._display.show(card, member, watch.looks, anew=watch.ends_now and await self._endings.is_loud(card))
                         watch.ends_now = False
                     await self._cards.settled(card)
                     return
 
-    async def _is_file(self, card: Card) -> bool:
-        """A card that became its file keeps its looks. One from the history has no description, and needs no message."""
-        if card.state is not CardState.DELIVERED:
-            return False
-        if card.description is not None:
-            return card.description.kind is DescriptionKind.MEDIUM
-        return card.message_id is None or not await self._is_album(card)
+    async def _present(self, card_id: str) -> tuple[Card, Member] | None:
+        """As it is by now, and whoever asked. None when the card is gone, or nobody is left of its account."""
+        while (card := await self._cards.get(card_id)) is not None:
+            member = await self._members.of_account(card.account_id, card.asker_id)
+            if member is not None:
+                return card, member
+            if not await self._has_moved(card):
+                return None
+        return None
 
-    async def _is_album(self, card: Card) -> bool:
-        if card.job_id is None:
-            return False
-        async with self._database.read() as transaction:
-            return len(await transaction.media_files.of_job(card.job_id)) > 1
+    async def _has_moved(self, card: Card) -> bool:
+        """Whether it is another account's by now: whoever asked has joined that one."""
+        present = await self._cards.get(card.id)
+        return present is not None and present.account_id != card.account_id
 
     async def _look(self, card: Card, member: Member) -> None:
         try:
             if await self._cards.order_stored(card, member) is not None:
                 return
-        except (LimitReached, Conflict):
+        except (LimitReached, Conflict, Blocked):
             log.info("stored media is not handed out")
         async with self._looks:
             await self._outbox.action(card.place, "typing")
             await self._cards.look(card, member)
 
     async def _offer(self, card: Card, member: Member, watch: _Watch) -> bool:
-        """Show it, and wait for a button or for its time. False when only a button goes on from here."""
+        """Show it, wait for a button or for its time, and start it then. False when only a button goes on from here."""
         card = await self._display.show(card, member, watch.looks)
         if card.starts_at is None:
             return watch.news.is_set()
@@ -233,13 +243,24 @@ class Attendant:
                 async with asyncio.timeout(left):
                     await watch.news.wait()
                     return True
+        await self._start(card.id)
+        return True
+
+    async def _start(self, card_id: str) -> None:
+        """Whoever asked may have joined another account while it waited, or have been blocked: what was read before does not count."""
+        present = await self._present(card_id)
+        if present is None or present[0].state is not CardState.OFFERED or present[0].starts_at is None:
+            return
+        card, member = present
         try:
             await self._cards.start_default(card, member)
-        except Conflict:
-            return True  # a button was faster
+        except AlreadyChosen:
+            log.info("a button was faster than the default")
+        except Unavailable:
+            raise
         except MagpieError as refused:
-            await self._cards.ended(card, CardState.FAILED, refused.code)
-        return True
+            if not await self._has_moved(card):  # else it starts in the account that it belongs to by now
+                await self._cards.ended(card, CardState.FAILED, refused.code)
 
     # --- its job ------------------------------------------------------------------------------------------------------
 
@@ -277,10 +298,10 @@ class Attendant:
                 is_first = False
                 await asyncio.sleep(MIN_GAP)
                 await self._news_within(watch, LOOK_AGAIN)
-            present = await self._cards.get(card.id)
-            if present is None or present.state is not CardState.ORDERED:
+            present = await self._present(card.id)
+            if present is None or present[0].state is not CardState.ORDERED or not present[1].account.is_active:
                 return
-            card = present
+            card, member = present
 
     async def _show_progress(self, card: Card, member: Member, watch: _Watch, job: Job, lane: Lane) -> Card:
         """As far as it was heard of. Whoever blocks the bot meanwhile sees nothing move; whether the file arrives is asked at its end."""
@@ -309,29 +330,8 @@ class Attendant:
         if job.status is JobStatus.CANCELLED:
             await self._cards.ended(card, CardState.DISMISSED)
             return
-        code = await self._what_went_wrong(card, job)
+        code = await self._endings.what_went_wrong(card, job)
         await self._cards.ended(card, CardState.FAILED if code else CardState.DELIVERED, code)
-
-    async def _ends_loudly(self, card: Card) -> bool:
-        """After a long time, but not with a file, which notifies itself, nor by the asker's own wish."""
-        if card.job_id is None or card.state not in {CardState.FAILED, CardState.DELIVERED}:
-            return False
-        try:
-            job = await self._downloads.get(card.job_id)
-        except JobNotFound:
-            return False
-        return took_long(job) and (job.is_list or card.state is CardState.FAILED)
-
-    async def _what_went_wrong(self, card: Card, job: Job) -> str | None:
-        if job.status is JobStatus.FAILED:
-            return job.error_code or "error"
-        deliveries = [one for one in await self._deliveries.of_card(card.id) if job.is_list or one.job_id == job.id]
-        if any(one.state is DeliveryState.UNSURE for one in deliveries):
-            return "may_be_there"
-        failed = next((one for one in deliveries if one.state is DeliveryState.FAILED), None)
-        if failed is None:
-            return None
-        return "not_delivered" if job.is_list else failed.error_code or "not_delivered"
 
     async def _deliver(self, card: Card, member: Member, watch: _Watch, job: Job) -> None:
         """What is ready goes out, one file after the other, in order."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from telegram import InlineKeyboardButton, InlineKeyboardMarkup
 
 from bot import wording
 from bot.keys import Key, Verb, button, keyboard, rows
-from bot.problems import Remedy, remedy_for
+from bot.problems import Remedy, refusal, remedy_for
 from bot.texts import Texts
 from service.chat import Card, CardState, Preferences
 from service.choices import default_of, lower_than, part_of
@@ -48,6 +49,8 @@ class Situation:
     """The selections in which the asker has this medium already."""
     menu: str = ""
     """Which of its menus is open."""
+    opens_in: timedelta | None = None
+    """Of what a quota refused: how long until the asker may ask again. None where it may be done now."""
 
 
 def view_of(card: Card, now: Situation) -> View:
@@ -216,7 +219,7 @@ def _items_line(now: Situation) -> str:
 
 def _failure(card: Card, now: Situation) -> View:
     job = now.job
-    lines = [_head(card, now), "", f"⚠️ {now.texts.failure(card.error_code)}"]
+    lines = [_head(card, now), "", f"⚠️ {refusal(card.error_code, now.opens_in, now.texts)}"]
     if job is not None:
         lines.append(f"<code>{now.texts.job.format(id=str(job.id)[:8])}</code>")
     else:

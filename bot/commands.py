@@ -11,12 +11,30 @@ from bot.messages import Messages
 from bot.outbox import Outbox
 from bot.texts import Texts
 from bot.wording import escaped
-from service.accounts import Members, Person
 from service.chat import Place
 from service.errors import NotInvited
+from service.members import Members, Person
 
 OWNER_PREFIX = "own_"
-KNOWN = frozenset({"start", "help", "privacy", "dl", "status", "cancel", "history", "settings", "forget"})
+KNOWN = frozenset(
+    {
+        "cancel",
+        "cookies",
+        "dl",
+        "forget",
+        "help",
+        "history",
+        "link",
+        "privacy",
+        "sessions",
+        "settings",
+        "start",
+        "stats",
+        "status",
+        "users",
+        "web",
+    }
+)
 
 
 class Commands:
@@ -79,6 +97,10 @@ def menu(texts: Texts) -> list[BotCommand]:
         BotCommand("status", texts.command_status),
         BotCommand("cancel", texts.command_cancel),
         BotCommand("settings", texts.command_settings),
+        BotCommand("sessions", texts.command_sessions),
+        BotCommand("link", texts.command_link),
+        BotCommand("cookies", texts.command_cookies),
+        BotCommand("web", texts.command_web),
         BotCommand("privacy", texts.command_privacy),
         BotCommand("forget", texts.command_forget),
     ]

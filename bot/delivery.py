@@ -26,6 +26,8 @@ from bot.shapes import Attachment, Shape, album_item, how_many_together, input_m
 from bot.texts import Texts
 from service.chat import Delivery, DeliveryState, TelegramCopy
 from service.deliveries import Deliveries, Parcel
+from service.errors import Blocked
+from service.members import Members
 from service.model import Job, JobFile
 
 log = logging.getLogger("magpie.delivery")
@@ -59,10 +61,11 @@ class Courier:
         deliveries: Deliveries,
         outbox: Outbox,
         attachments: Attachments,
+        members: Members,
         links: Links,
         policy: DeliveryPolicy,
     ) -> None:
-        self._deliveries, self._outbox, self._attachments = deliveries, outbox, attachments
+        self._deliveries, self._outbox, self._attachments, self._members = deliveries, outbox, attachments, members
         self._links, self._policy = links, policy
         self._chats: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
@@ -102,8 +105,8 @@ class Courier:
 
     async def _bring(self, parcel: Parcel, texts: Texts) -> DeliveryState:
         delivery, card = parcel.delivery, parcel.card
-        if not parcel.files:
-            return await self._gives_up(parcel, "file_gone")
+        if (obstacle := await self._obstacle(parcel)) is not None:
+            return await self._gives_up(parcel, obstacle)
         if delivery.state is DeliveryState.ANNOUNCING:  # the card holds the file; whether the message came as well is not asked
             return (await self._deliveries.arrived(delivery)).state
         if len(parcel.files) > 1:
@@ -117,6 +120,13 @@ class Courier:
             except MessageGone:
                 log.info("the card is gone, the file is sent as a message")
         return await self._send(parcel, texts)
+
+    async def _obstacle(self, parcel: Parcel) -> str | None:
+        """Why it is not even tried."""
+        if not parcel.files:
+            return "file_gone"
+        is_there = parcel.delivery.state is DeliveryState.ANNOUNCING
+        return Blocked.code if not is_there and await self._members.is_blocked(parcel.card.account_id) else None
 
     async def _gives_up(self, parcel: Parcel, code: str) -> DeliveryState:
         return (await self._deliveries.failed(parcel.delivery, code)).state

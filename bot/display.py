@@ -5,18 +5,21 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 
 from bot import wording
 from bot.cards import Situation, View, view_of
 from bot.identity import texts_for
 from bot.lanes import Lane
 from bot.outbox import Lost, MessageGone, NotAccepted, Outbox
+from bot.problems import QUOTAS
 from service.cards import ChatCards
 from service.chat import MAX_TRIES, Card, CardState, DeliveryState, Member
 from service.deliveries import Deliveries
 from service.descriptions import DescriptionKind
 from service.downloads import Downloads
 from service.errors import JobNotFound
+from service.limits import Quotas
 from service.model import Job, JobStatus
 from service.ports import Database
 
@@ -28,6 +31,8 @@ class Looks:
     """What is to be seen of one card, and which of its menus is open."""
 
     shown: View | None = None
+    card: Card | None = None
+    """As it was when it was shown."""
     menu: str = ""
     is_unseen: bool = False
     """Our message was deleted, or the bot was blocked: nobody sees it move."""
@@ -45,11 +50,13 @@ class Looks:
 
 
 class Display:
-    """One bot's."""
+    """One bot's. `quotas` tells when what was refused for the time being may be asked for again."""
 
-    def __init__(self, *, cards: ChatCards, deliveries: Deliveries, downloads: Downloads, database: Database, outbox: Outbox) -> None:
+    def __init__(
+        self, *, cards: ChatCards, deliveries: Deliveries, downloads: Downloads, database: Database, outbox: Outbox, quotas: Quotas
+    ) -> None:
         self._cards, self._deliveries, self._downloads = cards, deliveries, downloads
-        self._database, self._outbox = database, outbox
+        self._database, self._outbox, self._quotas = database, outbox, quotas
 
     async def show(
         self, card: Card, member: Member, looks: Looks, *, job: Job | None = None, lane: Lane = Lane.TEXT, anew: bool = False
@@ -58,6 +65,15 @@ class Display:
 
         With `anew`, a message at the end of the chat takes the place of the old one: it notifies.
         """
+        looks.card = await self._shown(card, member, looks, job=job, lane=lane, anew=anew)
+        return looks.card
+
+    async def take_away(self, looks: Looks) -> None:
+        """Our message goes: nobody is left whose card it is."""
+        if looks.card is not None and looks.card.message_id is not None:
+            await self._outbox.delete(looks.card.place, looks.card.message_id)
+
+    async def _shown(self, card: Card, member: Member, looks: Looks, *, job: Job | None, lane: Lane, anew: bool) -> Card:
         view = view_of(card, await self._situation(card, member, looks, job))
         if anew:
             return await self._in_place_of(card, view, looks)
@@ -148,7 +164,14 @@ class Display:
             arrived=await self._arrived(card) if job is not None and job.is_list else 0,
             had=frozenset(had),
             menu=looks.menu,
+            opens_in=await self._opens_in(card, member),
         )
+
+    async def _opens_in(self, card: Card, member: Member) -> timedelta | None:
+        if card.state is not CardState.FAILED or card.error_code not in QUOTAS:
+            return None
+        async with self._database.read() as transaction:
+            return await self._quotas.opens_in(transaction, member.account)
 
     async def _arrived(self, card: Card) -> int:
         return sum(one.state is DeliveryState.DELIVERED for one in await self._deliveries.of_card(card.id))

@@ -10,9 +10,10 @@ from telegram import Message, Update
 
 from bot.languages import for_language
 from bot.texts import Texts
-from service.accounts import Members, Person
+from service.audit import Actor
 from service.chat import Member, Place
 from service.errors import Blocked, NotInvited
+from service.members import Members, Person
 
 PSEUDO_USERS = frozenset({1087968824, 136817688, 777000})
 """Anonymous group administrators, those who write as a channel, and Telegram itself: shared by everybody."""
@@ -35,6 +36,11 @@ class Visit:
     @property
     def is_group(self) -> bool:
         return self.place.is_group
+
+    @property
+    def actor(self) -> Actor:
+        """With the account's own rights: whom the settings name an administrator has `/users` and `/stats`, and no more."""
+        return Actor(account_id=self.member.account.id, is_superuser=self.member.account.is_superuser)
 
 
 def person_of(update: Update) -> Person | None:

@@ -20,6 +20,7 @@ from telegram.ext import ExtBot
 from bot import wording
 from bot.identity import Visit
 from bot.outbox import NotReached, Outbox
+from bot.problems import notice_of
 from service.chat import Member
 from service.errors import FetchFailed, InvalidUrl, LimitReached
 from service.media_url import MediaUrl
@@ -107,7 +108,7 @@ class PostKeeper:
             title, size = await self._stored(message, media, visit.member)
         except (LimitReached, FetchFailed) as refused:
             self._tries.pop(job_id, None)
-            await self._outbox.say(visit.place, visit.texts.failure(refused.code), reply_to=message.message_id)
+            await self._outbox.say(visit.place, notice_of(refused, visit.texts), reply_to=message.message_id)
             return True
         except (BadRequest, InvalidToken):  # what the library makes of a 400 and of a file's 404
             self._tries.pop(job_id, None)

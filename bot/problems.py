@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+import math
+from datetime import timedelta
 from enum import Enum, auto
 
 from bot.texts import Texts
-from service.errors import AlreadyChosen, CardGone, Conflict, LimitReached, MagpieError, NotFound, NotYours
+from service.errors import (
+    AccountNotFound,
+    AlreadyPaired,
+    CardGone,
+    Conflict,
+    CookiesNotFound,
+    DownloadSessionNotFound,
+    LastSuperuser,
+    LimitReached,
+    MagpieError,
+    NotFound,
+    NotPaired,
+    NotYours,
+    Vanished,
+)
 
 
 class Remedy(Enum):
@@ -33,6 +49,10 @@ _REMEDIES = {
 }
 
 
+QUOTAS = frozenset({"daily_jobs_reached", "daily_bytes_reached", "storage_full"})
+"""Codes of what is refused only for the time being."""
+
+
 def remedy_for(code: str | None) -> Remedy:
     return _REMEDIES.get(code or "", Remedy.AGAIN)
 
@@ -40,15 +60,36 @@ def remedy_for(code: str | None) -> Remedy:
 def notice_of(error: MagpieError, texts: Texts) -> str:
     """What the answer to a button, or to a command, says."""
     match error:
-        case CardGone():
+        case LimitReached():
+            code = error.code if error.code in texts.failures else LimitReached.code
+            return refusal(code, getattr(error, "retry_after", None), texts)
+        case AlreadyPaired() | LastSuperuser() | AccountNotFound() | CookiesNotFound() | DownloadSessionNotFound() | NotPaired():
+            return texts.failure(error.code)
+        case _:
+            return _of_family(error, texts)
+
+
+def _of_family(error: MagpieError, texts: Texts) -> str:
+    match error:
+        case CardGone() | Vanished():
             return texts.gone
         case NotYours():
             return texts.not_yours
-        case AlreadyChosen() | Conflict():
+        case Conflict():
             return texts.already
-        case LimitReached():
-            return texts.failure("limit_reached")
         case NotFound():
             return texts.no_longer_stored
         case _:
             return texts.failure(error.code)
+
+
+def refusal(code: str | None, opens_in: timedelta | None, texts: Texts) -> str:
+    """The sentence for this code and, where it is known, when to come back."""
+    sentence = texts.failure(code)
+    return f"{sentence} {texts.come_back.format(time=span(opens_in))}" if opens_in is not None else sentence
+
+
+def span(wait: timedelta) -> str:
+    """`3:20 h`, `12 min`: rounded up, so that whoever comes then does not come too early."""
+    minutes = max(1, math.ceil(wait.total_seconds() / 60))
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02} h"  # noqa: PLR2004 - minutes of an hour

@@ -13,9 +13,9 @@ from bot.languages import LANGUAGES
 from bot.outbox import MessageGone, Outbox
 from bot.texts import Texts
 from bot.wording import selection_name
-from service.accounts import Members
 from service.chat import Member, Preferences
 from service.errors import CardGone
+from service.members import Members
 from service.selection import MediaType, Selection
 
 KIND = "settings"

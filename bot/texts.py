@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+
+from bot.texts_accounts import ENGLISH_ACCOUNTS, AccountTexts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Texts:
+class Texts(AccountTexts):
     """HTML as Telegram knows it. What stands in braces is filled in, escaped, by `str.format`."""
 
     language: str
@@ -143,6 +145,7 @@ class Texts:
 
 
 ENGLISH = Texts(
+    **asdict(ENGLISH_ACCOUNTS),
     language="en",
     language_name="English",
     welcome=(
@@ -161,6 +164,8 @@ ENGLISH = Texts(
         "/history what you had, to send again · <code>/history cats</code> to search\n"
         "/status what is under way · /cancel to stop it\n"
         "/settings your usual choice and your language\n"
+        "/link pair this chat with an account · /web sign in to the web pages\n"
+        "/sessions your downloads, to claim or delete · /cookies for sites that want a sign-in\n"
         "/privacy what I keep · /forget to have it deleted"
     ),
     privacy=(
@@ -169,6 +174,8 @@ ENGLISH = Texts(
         "• The links you sent, what became of them, and the files, until you say /forget. "
         "Files that others asked for too stay with them.\n"
         "• Links that may hold a password or a token are kept encrypted, and what they lead to is only ever given to you.\n"
+        "• Cookies that you gave me with /cookies, encrypted, until you drop them. They are sent to their site only, for you only.\n"
+        "• What you did that concerns safety (pairing, signing in, keys), until you say /forget.\n"
         "• Your messages themselves: only until I have answered them.\n"
         "Whoever runs this bot can see what is stored. Nothing is given to anybody else."
     ),
@@ -307,6 +314,22 @@ ENGLISH = Texts(
         "address_not_allowed": "The address leads into a private network; I do not fetch from there.",
         "interrupted": "I was interrupted too often while working on this.",
         "limit_reached": "You have reached your limit; please try again later.",
+        "daily_jobs_reached": "You have reached your limit of downloads a day.",
+        "daily_bytes_reached": "You have reached your limit of gigabytes a day.",
+        "storage_full": "You have as much stored as you may: delete something with /sessions.",
+        "too_many_tries": "Those were too many tries.",
+        "code_invalid": "This code is not valid: it was used, has expired, or never existed. Get a new one.",
+        "already_paired": "This chat is paired with an account already; say /forget to part with it first.",
+        "blocked": "This account is blocked.",
+        "last_superuser": "Nobody else could look after this bot then: make another account a superuser first.",
+        "session_not_found": "There is no such download session that you could claim.",
+        "user_not_found": "There is no such account any more.",
+        "busy": "Something else changed the same in this moment. Please try again.",
+        "not_paired": "This chat is not paired with an account.",
+        "invalid_cookies": "This is no cookies.txt with cookies of that site.",
+        "cookies_not_found": "I keep no cookies of this site.",
+        "forbidden": "You may not do that.",
+        "host_blocked": "Downloads from this site are not allowed here.",
         "invalid_url": "That is no web address that I can open.",
         "file_gone": "The file is no longer stored.",
         "not_accepted": "Telegram did not accept the file.",

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from bot.texts import Texts
+from bot.texts_accounts_german import GERMAN_ACCOUNTS
 
 GERMAN = Texts(
+    **asdict(GERMAN_ACCOUNTS),
     language="de",
     language_name="Deutsch",
     welcome=(
@@ -23,6 +27,8 @@ GERMAN = Texts(
         "/history was du hattest, zum erneuten Senden · <code>/history katzen</code> zum Suchen\n"
         "/status was gerade läuft · /cancel hält es an\n"
         "/settings deine übliche Wahl und deine Sprache\n"
+        "/link diesen Chat mit einem Konto verbinden · /web auf den Webseiten anmelden\n"
+        "/sessions dein Heruntergeladenes, zum Übernehmen oder Löschen · /cookies für Seiten, die eine Anmeldung wollen\n"
         "/privacy was ich aufhebe · /forget löscht es"
     ),
     privacy=(
@@ -31,6 +37,9 @@ GERMAN = Texts(
         "• Die Links, die du geschickt hast, was daraus wurde, und die Dateien, bis du /forget sagst. "
         "Dateien, die auch andere wollten, bleiben bei ihnen.\n"
         "• Links, in denen ein Passwort oder ein Zugangswort stehen kann, verschlüsselt; was dahinter liegt, bekommst nur du.\n"
+        "• Cookies, die du mir mit /cookies gegeben hast, verschlüsselt, bis du sie löschst. "
+        "Sie gehen nur an ihre Seite, und nur für dich.\n"
+        "• Was du getan hast, das die Sicherheit betrifft (Verbinden, Anmelden, Schlüssel), bis du /forget sagst.\n"
         "• Deine Nachrichten selbst: nur, bis ich geantwortet habe.\n"
         "Wer diesen Bot betreibt, kann sehen, was gespeichert ist. Sonst bekommt es niemand."
     ),
@@ -169,6 +178,22 @@ GERMAN = Texts(
         "address_not_allowed": "Die Adresse führt in ein privates Netz; von dort hole ich nichts.",
         "interrupted": "Ich wurde dabei zu oft unterbrochen.",
         "limit_reached": "Du hast deine Grenze erreicht; bitte versuch es später wieder.",
+        "daily_jobs_reached": "Du hast deine Grenze an Downloads für einen Tag erreicht.",
+        "daily_bytes_reached": "Du hast deine Grenze an Gigabyte für einen Tag erreicht.",
+        "storage_full": "Du hast so viel gespeichert, wie du darfst: Lösche etwas mit /sessions.",
+        "too_many_tries": "Das waren zu viele Versuche.",
+        "code_invalid": "Dieser Code gilt nicht: Er wurde benutzt, ist abgelaufen, oder es gab ihn nie. Hol dir einen neuen.",
+        "already_paired": "Dieser Chat ist schon mit einem Konto verbunden; trenne ihn zuerst mit /forget.",
+        "blocked": "Dieses Konto ist gesperrt.",
+        "last_superuser": "Dann könnte sich niemand mehr um diesen Bot kümmern: Mach zuerst ein anderes Konto zum Superuser.",
+        "session_not_found": "Es gibt keine solche Download-Sitzung, die du übernehmen könntest.",
+        "user_not_found": "Dieses Konto gibt es nicht mehr.",
+        "busy": "Etwas anderes hat im selben Moment dasselbe geändert. Bitte versuch es noch einmal.",
+        "not_paired": "Dieser Chat ist mit keinem Konto verbunden.",
+        "invalid_cookies": "Das ist keine cookies.txt mit Cookies dieser Seite.",
+        "cookies_not_found": "Von dieser Seite habe ich keine Cookies.",
+        "forbidden": "Das darfst du nicht.",
+        "host_blocked": "Von dieser Seite darf hier nichts heruntergeladen werden.",
         "invalid_url": "Das ist keine Web-Adresse, die ich öffnen kann.",
         "file_gone": "Die Datei ist nicht mehr gespeichert.",
         "not_accepted": "Telegram hat die Datei nicht angenommen.",

@@ -10,7 +10,7 @@ import os
 import signal
 from collections.abc import Sequence
 from importlib.metadata import version
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from uuid import UUID
 
 from bot.application import TelegramChat
@@ -30,27 +30,38 @@ from magpie.parts import (
     make_policy,
     make_secrets,
 )
+from magpie.people import make_people
 from service.downloads import Downloads
 from service.errors import EngineBusy
 from service.events import JobEventBus
+from service.exports import Exports
 from service.health import ServiceState, Stage
-from service.limits import NoQuota
+from service.limits import Quotas
+from service.model import Account
 from service.signed_links import SignedLinks
 from storage.database import SqlDatabase
 from storage.engine_lock import EngineLock
 from storage.migrate import DatabaseUnusable, upgrade
 from storage.queue import JobEngine
+from webapi.accounts import UsersEndpoints
 from webapi.addresses import Addresses
-from webapi.auth import Authenticator, LocalTrust, local_trust
+from webapi.auth import Authenticator, LocalTrust, caller_address, local_trust
 from webapi.chat import ChatPage
 from webapi.chat_room import Sample
 from webapi.contract import Api
+from webapi.credentials import RequestCredentials
 from webapi.docs_pages import DocsPages
+from webapi.download_sessions import DownloadSessionsEndpoints
 from webapi.downloads import add_auto_download
+from webapi.exports import ExportEndpoint
 from webapi.health import HealthEndpoints
 from webapi.jobs import add_jobs
+from webapi.logins import LoginEndpoints
 from webapi.media import MediaFilesEndpoint
+from webapi.own import OwnEndpoints
+from webapi.pages import Pages
 from webapi.server import HttpServer, build_app
+from webapi.settings import SettingsEndpoints
 from webapi.telegram import add_webhook
 
 log = logging.getLogger("magpie")
@@ -73,23 +84,42 @@ class Service:
         self._fetcher = make_fetcher(config)
         self._engine = JobEngine(config.database, self._run, width=config.workers)
         self._database = SqlDatabase(config.database, self._engine, secrets.vault)
+        self._vault, ids = secrets.vault, RandomIds()
+        self._quotas = Quotas(self._clock)
+        self._keeping: asyncio.Task[None] | None = None
         self.downloads = Downloads(
             database=self._database,
             engine=self._engine,
             fetcher=self._fetcher,
             media=self._media,
             events=self._events,
-            quota=NoQuota(),
+            quota=self._quotas,
             clock=self._clock,
-            ids=RandomIds(),
+            ids=ids,
             policy=make_policy(config),
         )
-        self._vault = secrets.vault
+        self.people = make_people(
+            config,
+            database=self._database,
+            quota=self._quotas,
+            events=self._events,
+            downloads=self.downloads,
+            media=self._media,
+            vault=secrets.vault,
+            clock=self._clock,
+            ids=ids,
+            address=self.address,
+            say=say,
+        )
+        self.people.settings.on_change(lambda _: self._engine.widen(self.people.settings.width))
         self._links = SignedLinks(secrets.vault, self._clock)
         self._addresses = Addresses(public_url=config.public_url, listen=self.address, links=self._links, media_ttl=config.link_ttl)
         self.chat = self._telegram_chat()
+        authenticator = self._authenticator()  # first: the pages use its credentials
         self.server = HttpServer(
-            build_app(self._api(), authenticator=self._authenticator(), state=self.state), hosts=config.hosts, port=config.port
+            build_app(self._api(), authenticator=authenticator, state=self.state, rates=self.people.rates),
+            hosts=config.hosts,
+            port=config.port,
         )
 
     async def _run(self, job_id: UUID) -> None:
@@ -104,12 +134,22 @@ class Service:
     # --- HTTP -----------------------------------------------------------------------------------------------------
 
     def _trust(self) -> LocalTrust | None:
+        return self._machine() if self.config.trust_local else None
+
+    def _machine(self) -> LocalTrust | None:
+        """Tells who sits at this machine; None where the world reaches the service."""
         config = self.config
-        return local_trust(enabled=config.trust_local, listen=config.hosts, public_urls=(config.public_url, config.webhook_url))
+        return local_trust(enabled=True, listen=config.hosts, public_urls=(config.public_url, config.webhook_url))
 
     def _authenticator(self) -> Authenticator:
-        config = self.config
-        return Authenticator(trust=self._trust(), trusted_proxies=[ip_network(network, strict=False) for network in config.trusted_proxies])
+        people = self.people
+        self._credentials = RequestCredentials(
+            logins=people.logins, keys=people.keys, mini_app=people.mini_app, vault=self._vault, public_url=self.config.public_url
+        )
+        return Authenticator(trust=self._trust(), credentials=self._credentials, trusted_proxies=self._proxies())
+
+    def _proxies(self) -> list[IPv4Network | IPv6Network]:
+        return [ip_network(network, strict=False) for network in self.config.trusted_proxies]
 
     def _api(self) -> Api:
         config = self.config
@@ -118,6 +158,7 @@ class Service:
         add_auto_download(
             api,
             downloads=self.downloads,
+            accounts=self.people.accounts,
             addresses=addresses,
             state=self.state,
             hosts=frozenset(config.auto_download_hosts),
@@ -139,10 +180,46 @@ class Service:
             take=self.chat.take if self.chat is not None and by_webhook else None,
             secret=webhook_secret(self._vault, config.bot_token or ""),
         )
+        self._add_people(api)
         if self.local_chat is not None:
             ChatPage(self.local_chat, state=self.state).register(api)
         DocsPages(api, has_chat=self.local_chat is not None).register()
         return api
+
+    def _add_people(self, api: Api) -> None:
+        people, proxies = self.people, self._proxies()
+        UsersEndpoints(people.accounts, forget=self._forget, machine=self._machine()).register(api)
+        LoginEndpoints(people.logins, lambda request: caller_address(request, proxies)).register(api)
+        Pages(
+            logins=people.logins,
+            credentials=self._credentials,
+            address_of=lambda request: caller_address(request, proxies),
+            is_secure=(self.config.public_url or "").startswith("https://"),
+        ).register(api)
+        self._own = OwnEndpoints(
+            accounts=people.accounts,
+            keys=people.keys,
+            pairing=people.pairing,
+            jars=people.jars,
+            database=self._database,
+            bot_name=lambda: self.chat.name if self.chat is not None else None,
+            part=self._part,
+        )
+        self._own.register(api)
+        DownloadSessionsEndpoints(people.sessions, people.accounts).register(api)
+        SettingsEndpoints(people.settings, people.trail).register(api)
+        ExportEndpoint(exports=Exports(self._database), accounts=people.accounts, media=self._media).register(api)
+
+    async def _part(self, account_id: int, telegram_id: int) -> None:
+        if self.chat is not None:
+            await self.chat.part_from_identity(account_id, telegram_id)
+
+    async def _forget(self, account: Account) -> None:
+        """As `/forget` in the chat does it."""
+        await self.people.forgetting.check(account)
+        if self.chat is not None:
+            await self.chat.part_from(account.id)
+        await self.people.forgetting.forget(account)
 
     # --- the chat -------------------------------------------------------------------------------------------------
 
@@ -181,11 +258,13 @@ class Service:
             fetcher=self._fetcher,
             media=self._media,
             events=self._events,
-            quota=NoQuota(),
+            quota=self._quotas,
             clock=self._clock,
             ids=RandomIds(),
             vault=self._vault,
             links=lambda file: self._addresses.outside(file.path.split("/")[1], file),
+            address=self.address,
+            people=self.people,
         )
 
     # --- life -----------------------------------------------------------------------------------------------------
@@ -199,6 +278,7 @@ class Service:
         except BaseException:
             await self._stop_chat()
             await self.server.close()
+            await self._stop_people()
             await self._fetcher.stop()
             await self._database.close()
             if self._lock:
@@ -208,15 +288,29 @@ class Service:
     async def _start(self) -> None:
         await self._fetcher.start()
         await upgrade(self.config.database)
+        await self.people.settings.refresh()
         await self.server.start()
         # Recovery begins inside: whatever a job needs is there by now, or is waited for.
         await self._engine.start()
         await self.downloads.recover()
         await self._start_chat()
+        self._keeping = asyncio.create_task(self.people.keep(), name="people")
+        await self._tell_setup_code()
         # The first full collection would stall the loop for a tenth of a second.
         gc.collect()
         gc.freeze()
         self.state.move_to(Stage.READY)
+
+    async def _tell_setup_code(self) -> None:
+        """Where nobody is trusted without a credential, the first account cannot be made otherwise."""
+        if self._trust() is None and not self.config.setup_code and await self.people.accounts.needs_first_user():
+            say(f"Nobody has an account yet. The first one is made with this set-up code: {self.people.setup_code}")
+
+    async def _stop_people(self) -> None:
+        if self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.gather(self._keeping, return_exceptions=True)
+        await self.people.close()
 
     async def stop(self) -> None:
         """Nothing accepted is lost: running jobs stay as they are in the queue and go on at the next start."""
@@ -225,6 +319,7 @@ class Service:
         await self.server.stop_listening()
         let_go = await self._engine.stop()
         await self.server.close()
+        await self._stop_people()
         await self._fetcher.stop()
         await self._database.close()
         if self._lock:

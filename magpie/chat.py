@@ -8,20 +8,25 @@ from dataclasses import dataclass
 from bot.application import ChatParts, TelegramChat
 from bot.connection import ChatOptions
 from bot.posts import FETCH_LIMIT
+from bot.routing import AccountParts
 from magpie.config import Config
 from magpie.parts import make_policy
+from magpie.people import People
 from scraper.fetcher import YtDlpFetcher
-from service.accounts import Admission, Members
 from service.cards import CardPolicy, ChatCards
 from service.deliveries import Deliveries
 from service.downloads import Downloads
 from service.events import JobEventBus
-from service.forgetting import Forgetting
 from service.history import Histories
+from service.limits import Quotas
+from service.members import Admission, Members
 from service.model import JobFile
+from service.own_sessions import OwnSessions
 from service.ports import Clock, Ids, Media, Quota
 from service.posts import Posts
 from storage.database import SqlDatabase
+from storage.own_sessions import SqlOwnSessions
+from storage.statistics import SqlStatistics
 from storage.vault import MultiFernetVault
 
 UPLOAD_LIMIT = 50 * 10**6
@@ -61,6 +66,9 @@ class House:
     ids: Ids
     vault: MultiFernetVault
     links: Callable[[JobFile], str | None]
+    address: str
+    """Where the service listens, for people of this machine."""
+    people: People
 
 
 def webhook_secret(vault: MultiFernetVault, token: str) -> str:
@@ -99,12 +107,13 @@ def make_chat(config: Config, reach: Reach, house: House, say: Callable[[str], N
             clock=house.clock,
             policy=make_policy(config),
         ),
-        forgetting=Forgetting(database=house.database, downloads=house.downloads, media=house.media),
+        forgetting=house.people.forgetting,
         media=house.media,
         thumbnails=house.fetcher,
         links=house.links,
         events=house.events,
         clock=house.clock,
+        accounts=_accounts(config, reach, house),
     )
     options = ChatOptions(
         token=reach.token,
@@ -118,3 +127,21 @@ def make_chat(config: Config, reach: Reach, house: House, say: Callable[[str], N
         is_paced=not reach.is_built_in,
     )
     return TelegramChat(parts, options, say)
+
+
+def _accounts(config: Config, reach: Reach, house: House) -> AccountParts:
+    """Who talks in the built-in chat sits at this machine, and reaches the pages where the service listens."""
+    people = house.people
+    return AccountParts(
+        accounts=people.accounts,
+        logins=people.logins,
+        pairing=people.pairing,
+        jars=people.jars,
+        sessions=people.sessions,
+        own_sessions=OwnSessions(
+            rows=SqlOwnSessions(house.database), database=house.database, downloads=house.downloads, media=house.media
+        ),
+        statistics=SqlStatistics(house.database),
+        quotas=Quotas(house.clock),
+        address=config.public_url or (house.address if reach.is_built_in else None),
+    )

@@ -8,6 +8,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -21,6 +22,9 @@ app = App(
     help="Fetch media from a link, keep it and hand it back: over HTTP and on the command line.",
     version=lambda: version("magpie-bot"),
 )
+
+user = App(name="user", help="Accounts: add one, list them, set a new password.")
+app.command(user)
 
 
 def run_command(arguments: list[str]) -> int:
@@ -144,3 +148,103 @@ def doctor(*, as_json: Annotated[bool, Parameter(name="--json", negative=())] = 
     else:
         show(findings)
     return FAILED if any(finding.is_fatal for finding in findings) else OK
+
+
+@user.command
+def add(
+    name: str,
+    /,
+    *,
+    email: str,
+    superuser: Annotated[bool, Parameter(negative=())] = False,
+    as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
+) -> int:
+    """Make an account. The password is asked for, or is one line of standard input. The first account becomes a superuser.
+
+    Parameters
+    ----------
+    name
+        The user name.
+    email
+        The e-mail address, to which a link for a new password can be sent.
+    superuser
+        With all rights.
+    as_json
+        Print the account as JSON.
+
+    """
+    config = _config()
+    if config is None:
+        return FAILED
+    from magpie.accounts_cli import add_account  # noqa: PLC0415 - quick help
+
+    return add_account(config, name, email=email, is_superuser=superuser, as_json=as_json)
+
+
+@user.command(name="list")
+def list_users(*, as_json: Annotated[bool, Parameter(name="--json", negative=())] = False) -> int:
+    """List all accounts.
+
+    Parameters
+    ----------
+    as_json
+        Print them as JSON.
+
+    """
+    config = _config()
+    if config is None:
+        return FAILED
+    from magpie.accounts_cli import list_accounts  # noqa: PLC0415 - quick help
+
+    return list_accounts(config, as_json=as_json)
+
+
+@user.command
+def password(name: str, /) -> int:
+    """Set a new password, which is asked for, or is one line of standard input. All log-ins of the account end.
+
+    Parameters
+    ----------
+    name
+        The user name.
+
+    """
+    config = _config()
+    if config is None:
+        return FAILED
+    from magpie.accounts_cli import set_password  # noqa: PLC0415 - quick help
+
+    return set_password(config, name)
+
+
+@app.command
+def link_sessions(
+    *,
+    username: str,
+    hours: float | None = None,
+    session_id: UUID | None = None,
+    dry_run: Annotated[bool, Parameter(negative=())] = False,
+    as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
+) -> int:
+    """Link download sessions that nobody owns to an account: those of the last hours, or one.
+
+    Parameters
+    ----------
+    username
+        Whose they become.
+    hours
+        Those made within so many hours: 24, unless a session is named.
+    session_id
+        This one only.
+    dry_run
+        Only show what would be linked.
+    as_json
+        Print the result as JSON.
+
+    """
+    config = _config()
+    if config is None:
+        return FAILED
+    from magpie.accounts_cli import link  # noqa: PLC0415 - quick help
+
+    return link(config, username, hours=hours, session_id=session_id, is_dry_run=dry_run, as_json=as_json)

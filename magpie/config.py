@@ -110,6 +110,27 @@ def _keys(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+def _setup_code(value: str | None) -> str | None:
+    if not value:
+        return None
+    if not 8 <= len(value) <= 200 or not value.isprintable():  # noqa: PLR2004 - the message says it
+        raise ValueError("8 to 200 printable characters are accepted")
+    return value
+
+
+def _smtp(value: str | None) -> str | None:
+    if not value:
+        return None
+    parts = urlsplit(value)
+    try:
+        _ = parts.port
+    except ValueError as wrong:
+        raise ValueError("the port must be a number from 0 to 65535") from wrong
+    if parts.scheme not in {"smtp", "smtps"} or not parts.hostname:
+        raise ValueError("smtp://user:password@host:587?from=magpie@example.org or smtps://… is accepted")
+    return value
+
+
 def _token(value: str | None) -> str | None:
     if not value:
         return None
@@ -161,6 +182,8 @@ class Config(BaseSettings):
     blocked_hosts: Annotated[Items, AfterValidator(_host_names)] = ()
     egress_allow: Items = ()
     secret_keys: Annotated[Items, AfterValidator(_keys)] = ()
+    setup_code: Annotated[str | None, AfterValidator(_setup_code)] = Field(default=None, repr=False)
+    smtp_url: Annotated[str | None, AfterValidator(_smtp)] = Field(default=None, repr=False)
     link_ttl: Duration = timedelta(hours=24)
     max_file_size: Size = 20 * 10**9
     max_duration: Duration = timedelta(hours=12)
@@ -193,6 +216,17 @@ class Config(BaseSettings):
     @property
     def listens_on_loopback_only(self) -> bool:
         return all(_is_loopback(host) for host in self.hosts)
+
+    @property
+    def is_for_this_machine_only(self) -> bool:
+        """Nothing listens beyond loopback, and no address by which the world would come in is named."""
+        outside = [url for url in (self.public_url, self.webhook_url) if url and not _leads_to_loopback(url)]
+        return self.listens_on_loopback_only and not outside
+
+
+def _leads_to_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    return host == "localhost" or _is_loopback(host)
 
 
 def _is_loopback(host: str) -> bool:

@@ -88,7 +88,7 @@ class YtDlpFetcher:
                 _emptied(request.directory)
         return fetched
 
-    async def describe(self, url: MediaUrl, trust_class: str = "public") -> Description:
+    async def describe(self, url: MediaUrl, trust_class: str = "public", cookies: str | None = None) -> Description:
         self._refuse_literal(url)
         answer: dict[str, Any] = {}
         async with self._scratch() as directory:
@@ -98,6 +98,7 @@ class YtDlpFetcher:
                 directory=str(directory),
                 kept=str(self._extractions.place(url.text, trust_class)),
                 max_items=self._config.max_items,
+                cookies=cookies,
             )
             try:
                 answer = await self._asked(spec.to_message(), trust_class, _LOOK_SECONDS)
@@ -255,6 +256,7 @@ def _spec(request: FetchRequest, kept: Path | None) -> JobSpec:
         max_bytes=request.bounds.max_bytes,
         max_duration=request.bounds.max_duration.total_seconds(),
         kept=None if kept is None else str(kept),
+        cookies=request.cookies,
     )
 
 

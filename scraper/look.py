@@ -38,7 +38,9 @@ class Look:
 
     def run(self) -> dict[str, Any]:
         shop = self._shop
-        usual = ytdlp_options(Selection.of(), state_directory=shop.state_directory, ffmpeg=shop.ffmpeg, deno=shop.deno)
+        usual = ytdlp_options(
+            Selection.of(), state_directory=shop.state_directory, ffmpeg=shop.ffmpeg, deno=shop.deno, cookies=self._spec.cookies
+        )
         # Anything that comes over the web's protocols: which of them is asked for each choice.
         options = {**usual, "format": f"b*{WEB_PROTOCOLS}", "extract_flat": "in_playlist"}
         with Downloader(options, shop.extractors, shop.guard, no_proxy) as ydl:

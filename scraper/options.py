@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,10 @@ def format_sort(selection: Selection) -> list[str]:
     return height
 
 
-def ytdlp_options(selection: Selection, *, state_directory: Path, ffmpeg: str | None, deno: str | None) -> dict[str, Any]:
-    """Every option that matters is named: the API's defaults are not the command's, and are not ours."""
+def ytdlp_options(
+    selection: Selection, *, state_directory: Path, ffmpeg: str | None, deno: str | None, cookies: str | None = None
+) -> dict[str, Any]:
+    """Every option that matters is named: the API's defaults are not the command's, and are not ours. `cookies` are a cookies.txt."""
     return {
         "format": format_selector(selection),
         "format_sort": format_sort(selection),
@@ -70,7 +73,7 @@ def ytdlp_options(selection: Selection, *, state_directory: Path, ffmpeg: str | 
         "no_color": True,
         "call_home": False,
         "cachedir": str(state_directory / "cache"),
-        "cookiefile": None,
+        "cookiefile": io.StringIO(cookies) if cookies else None,  # in memory: yt-dlp writes it back
         "cookiesfrombrowser": None,
         "usenetrc": False,
         "netrc_cmd": None,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import socket
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 MAX_LINE = 4 * 1024 * 1024
@@ -32,6 +32,7 @@ class JobSpec:
     max_duration: float
     kept: str | None = None
     """Where an extraction of this address is kept that may be used."""
+    cookies: str | None = field(default=None, repr=False)
 
     def to_message(self) -> dict[str, Any]:
         return {"do": "fetch", **asdict(self)}
@@ -52,6 +53,7 @@ class LookSpec:
     kept: str
     """Where to keep the extraction."""
     max_items: int
+    cookies: str | None = field(default=None, repr=False)
 
     def to_message(self) -> dict[str, Any]:
         return {"do": "describe", **asdict(self)}

@@ -73,7 +73,9 @@ class Job:
     def _attempt(self, known: dict[str, Any] | None) -> dict[str, Any] | None:
         """With the extraction that is known already, else with a fresh one."""
         shop = self._shop
-        options = ytdlp_options(self._selection, state_directory=shop.state_directory, ffmpeg=shop.ffmpeg, deno=shop.deno)
+        options = ytdlp_options(
+            self._selection, state_directory=shop.state_directory, ffmpeg=shop.ffmpeg, deno=shop.deno, cookies=self._spec.cookies
+        )
         with Downloader(options, shop.extractors, shop.guard, self._talk.proxy) as ydl:
             ydl.add_progress_hook(self._meter.hook)
             info = ydl.extract_info(self._spec.url, download=False) if known is None else ydl.process_ie_result(known, download=False)

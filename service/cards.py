@@ -14,9 +14,20 @@ from uuid import UUID
 
 from service.chat import START_DELAY, Card, CardState, Delivery, DeliveryState, Member, Place
 from service.choices import default_of, part_of, remembered
+from service.cookies import cookies_for
 from service.descriptions import Description, DescriptionKind, ListItem
 from service.downloads import Downloads, Order
-from service.errors import AlreadyChosen, CardGone, FetchFailed, InvalidInput, JobNotFound, JobNotLive, JobNotRetryable, NotYours
+from service.errors import (
+    AlreadyChosen,
+    Blocked,
+    CardGone,
+    FetchFailed,
+    InvalidInput,
+    JobNotFound,
+    JobNotLive,
+    JobNotRetryable,
+    NotYours,
+)
 from service.media_url import MediaUrl
 from service.model import PUBLIC, Job, Origin
 from service.ports import Clock, Database, Transaction
@@ -28,7 +39,7 @@ log = logging.getLogger("magpie.cards")
 class Describes(Protocol):
     """The part of a fetcher that cards need."""
 
-    async def describe(self, url: MediaUrl, trust_class: str = PUBLIC) -> Description: ...
+    async def describe(self, url: MediaUrl, trust_class: str = PUBLIC, cookies: str | None = None) -> Description: ...
     async def check_address(self, url: MediaUrl) -> None: ...
 
 
@@ -128,6 +139,7 @@ class ChatCards:
             id=new_card_id() if request.cause is None else card_id_of(request.bot_id, request.cause),
             bot_id=request.bot_id,
             account_id=member.account.id,
+            asker_id=member.user.id,
             place=request.place,
             request_id=request.message_id,
             position=position,
@@ -174,7 +186,9 @@ class ChatCards:
         """Find out what is there: `offered`, or `failed` with the cause. As it is now, when somebody else was faster."""
         try:
             await self._describes.check_address(card.url)
-            told = await self._describes.describe(card.url, _trust_class(card))
+            async with self._database.read() as transaction:
+                cookies = await cookies_for(transaction, card.account_id, card.url)
+            told = await self._describes.describe(card.url, _trust_class(card, has_cookies=cookies is not None), cookies)
         except (FetchFailed, InvalidInput) as wrong:
             log.info("nothing to offer", extra={"url": card.url.shown, "code": wrong.code})
             return await self._save(card, card.failed(wrong.code))
@@ -191,14 +205,14 @@ class ChatCards:
     # --- choosing ---------------------------------------------------------------------------------------------------
 
     async def start_default(self, card: Card, member: Member) -> Card:
-        """What starts by itself. Raises what `Downloads.submit` raises; `AlreadyChosen` when a button was faster."""
+        """What starts by itself. Raises `Blocked`, what `Downloads.submit` raises, and `AlreadyChosen` when a button was faster."""
         assert card.description is not None
         selection = default_of(part_of(card.description, card.clip), member.preferences, self.policy.upload_limit)
         assert selection is not None
         return (await self._order(card, member, selection, remember=False))[0]
 
     async def choose(self, card: Card, member: Member, selection: Selection) -> Card:
-        """Order it. Raises `AlreadyChosen` on a second press, and what `Downloads.submit` raises."""
+        """Order it. Raises `AlreadyChosen` on a second press, `Blocked`, and what `Downloads.submit` raises."""
         if card.state not in {CardState.OFFERED, CardState.FAILED}:
             raise AlreadyChosen
         return (await self._order(card, member, selection, remember=True))[0]
@@ -239,6 +253,9 @@ class ChatCards:
 
     def _also(self, card: Card, member: Member, habit: Selection | None) -> Callable[[Transaction, Job], Awaitable[None]]:
         async def also(transaction: Transaction, job: Job) -> None:
+            account = await transaction.accounts.get(member.account.id)
+            if account is None or not account.is_active:  # since whoever asked was let in
+                raise Blocked
             if not await transaction.cards.save(card.ordered(job.id), if_state=card.state):
                 raise AlreadyChosen
             await self._deliver_with(transaction, card, job)
@@ -367,9 +384,9 @@ def new_card_id() -> str:
     return secrets.token_urlsafe(9)
 
 
-def _trust_class(card: Card) -> str:
-    """As a job's: what an address with a credential leads to is nobody else's."""
-    return f"account:{card.account_id}" if card.url.is_secret else PUBLIC
+def _trust_class(card: Card, *, has_cookies: bool) -> str:
+    """As a job's: what an address with a credential, or somebody's cookies, leads to is nobody else's."""
+    return f"account:{card.account_id}" if card.url.is_secret or has_cookies else PUBLIC
 
 
 def _bounded(told: Description, max_items: int) -> Description:

@@ -85,6 +85,8 @@ class Card:
     """Short and not to be guessed: it stands in the buttons' data, of which Telegram takes 64 bytes."""
     bot_id: int
     account_id: int
+    asker_id: int | None = None
+    """The Telegram identity that asked: its account may have several."""
     place: Place
     request_id: int | None
     """The message that asked; None for one made by a button."""

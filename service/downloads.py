@@ -12,9 +12,12 @@ from uuid import UUID
 
 from service import endings, lists
 from service.context import current_job
+from service.cookies import cookies_for
 from service.descriptions import ListItem
 from service.errors import Conflict, IdempotencyConflict, InvalidInput, JobNotFound, JobNotLive, JobNotRetryable
 from service.fetching import Fetcher
+from service.limits import payer_of
+from service.locking import LOCAL_PAYER, lock_for
 from service.media_url import MediaUrl
 from service.model import DownloadSession, Job, JobFile, JobStatus, Origin
 from service.ports import Clock, Database, Engine, IdempotencyKey, Ids, JobEvents, Media, Quota, Transaction
@@ -33,8 +36,16 @@ class Order:
     selection: Selection
     origin: Origin
     account_id: int | None = None
+    address: str | None = None
+    """Of a caller without an account: whose limits it counts against."""
+    payer_id: int | None = None
+    """The account that pays, where it is not the one that owns it."""
+    is_local: bool = False
+    """Asked for by local trust, which has no limits; it owns nothing that is made so."""
     download_session_id: UUID | None = None
     requested_username: str | None = None
+    requested_id: int | None = None
+    """The account of that name."""
     refresh: bool = False
 
 
@@ -97,18 +108,20 @@ class Downloads:
         """
         if promise and (known := await self._promised(promise)):
             return known, False
-        job, folder = self._job(order)
+        job, folder = self._job(order, is_private=await self._has_cookies(order, order.url))
         async with self._database.read() as transaction:
             is_stored = bool(await Run(self._parts, job).stored_without_asking(transaction))
         if not is_stored:
             await self._fetcher.check_address(order.url)
         try:
             async with self._database.write() as transaction:
+                await lock_for(transaction, job)
                 twin = await self._accept(transaction, order, job, folder, promise)
                 if also:
                     await also(transaction, twin or job)
                 stored = [] if twin else await Run(self._parts, job).stored_without_asking(transaction)
                 if not twin and not stored:
+                    await self._quota.admit(transaction, job)
                     await transaction.queue.enqueue(job)
         except _KeyTaken:
             assert promise is not None
@@ -131,9 +144,10 @@ class Downloads:
         once = list({item.url: item for item in items}.values())
         if not once:
             raise InvalidInput("There is nothing in this list.")
-        job, folder = self._job(order)
+        job, folder = self._job(order, is_private=await self._has_cookies(order, once[0].url))
         parent = lists.parent_of(job, title, once)
         async with self._database.write() as transaction:
+            await lock_for(transaction, parent)
             if twin := await self._accept(transaction, order, parent, folder, None):
                 if also:
                     await also(transaction, twin)
@@ -146,16 +160,22 @@ class Downloads:
             self._events.publish(changed)
         return parent
 
-    def _job(self, order: Order) -> tuple[Job, UUID]:
+    async def _has_cookies(self, order: Order, url: MediaUrl) -> bool:
+        async with self._database.read() as transaction:
+            return await cookies_for(transaction, order.account_id, url) is not None
+
+    def _job(self, order: Order, *, is_private: bool) -> tuple[Job, UUID]:
         session_id = order.download_session_id or self._ids.new()
+        payer = order.account_id if order.payer_id is None else order.payer_id
         job = Job(
             id=self._ids.new(),
             download_session_id=session_id,
             account_id=order.account_id,
+            payer=LOCAL_PAYER if order.is_local else payer_of(payer, order.address),
             origin=order.origin,
             url=order.url,
             selection=order.selection,
-            scope=lists.scope_of(order.account_id, session_id, is_secret=order.url.is_secret),
+            scope=lists.scope_of(order.account_id, session_id, is_secret=order.url.is_secret or is_private),
             refresh=order.refresh,
             created_at=self._clock.now(),
         )
@@ -171,12 +191,12 @@ class Downloads:
                     owner_id=order.account_id,
                     created_by=order.origin,
                     requested_username=order.requested_username,
+                    requested_id=order.requested_id,
                     closes_with_job=True,
                     created_at=job.created_at,
                     last_activity=job.created_at,
                 )
             )
-        await self._quota.admit(transaction, job)
         if not await transaction.jobs.add(job):
             return await transaction.jobs.live_twin(job)
         if promise:
@@ -273,9 +293,11 @@ class Downloads:
                     continue
                 ended = child.cancelled(self._clock.now())
                 await transaction.jobs.save(ended, if_seq=child.seq)
-                children.append(child)
-                started += [ended, *await endings.end(transaction, ended, [])]
-            started += await endings.end(transaction, cancelled, [])
+                children.append(ended)
+                started += [ended, *await endings.end(transaction, self._quota, ended, [])]
+            for one in (cancelled, *children):
+                await self._quota.spent(transaction, one, one.fetched_bytes)
+            started += await endings.end(transaction, self._quota, cancelled, [])
         await self._stop_working_on([job, *children])
         for changed in (cancelled, *started):
             self._events.publish(changed)
@@ -296,6 +318,7 @@ class Downloads:
         """Of a list, what did not come. Raises `JobNotFound`, `JobNotRetryable`, `Conflict`, `LimitReached`: then nothing changed."""
         job = await self.get(job_id)
         async with self._database.write() as transaction:
+            await lock_for(transaction, job)
             if job.is_list:
                 changed = await self._retry_items(transaction, job)
             else:
@@ -342,7 +365,8 @@ class Downloads:
             # A cancelled attempt on its way out: it would take this one's directory with it.
             await asyncio.wait({earlier})
         async with self._database.write() as transaction:
-            job = await transaction.jobs.get(job_id)
+            known = await transaction.jobs.get(job_id)
+            job = await endings.locked(transaction, known) if known else None
             started = await self._start(transaction, job) if job else None
         if started is None:
             return
@@ -364,8 +388,8 @@ class Downloads:
     async def _start(self, transaction: Transaction, job: Job) -> Job | None:
         if not job.status.is_live:
             return None
-        if not await self._quota.may_start(transaction, job):
-            await transaction.jobs.save(job.waiting(endings.place_of(job)), if_seq=job.seq)
+        if job.payer is not None and await self._quota.free_places(transaction, job.payer) == 0:
+            await transaction.jobs.save(job.waiting(job.payer), if_seq=job.seq)
             return None
         started = job.started(self._clock.now())
         return started if await transaction.jobs.save(started, if_seq=job.seq) else None
@@ -383,6 +407,19 @@ class Downloads:
                 await endings.requeue(transaction, job)
         self._drop_abandoned({job.id for job in live})
         return len(lost)
+
+    async def fill_places(self) -> int:
+        """Who waits for a place that is free goes on: it became free by a changed limit, or elsewhere. Returns how many."""
+        async with self._database.read() as transaction:
+            payers = await transaction.jobs.payers_waited_for()
+        started: list[Job] = []
+        for payer in payers:
+            async with self._database.write() as transaction:
+                await transaction.charges.lock(payer)
+                started += await endings.fill_places(transaction, self._quota, payer)
+        for job in started:
+            self._events.publish(job)
+        return len(started)
 
     def _drop_abandoned(self, live: set[UUID]) -> None:
         for job_id in self._media.abandoned_work():

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from service import lists
+from service.locking import lock_payers, payers_of
 from service.model import HistoryEntry, Job, JobFile, JobStatus, Outcome
-from service.ports import Transaction
+from service.ports import Quota, Transaction
 
 _OUTCOMES = {
     JobStatus.COMPLETED: Outcome.SUCCESS,
@@ -13,11 +14,12 @@ _OUTCOMES = {
 }
 
 
-async def end(transaction: Transaction, job: Job, files: list[JobFile]) -> list[Job]:
+async def end(transaction: Transaction, quota: Quota, job: Job, files: list[JobFile]) -> list[Job]:
     """`job` is the ended job, saved already. Returns the other jobs that this set going, for the news."""
     assert job.ended_at is not None
     started = await release_fetch(transaction, job)
-    started += await _free_place(transaction, job)
+    if job.payer is not None:
+        started += await fill_places(transaction, quota, job.payer)
     if job.parent_id is None:
         await _leave(transaction, job, files)
         return started
@@ -29,9 +31,13 @@ async def end(transaction: Transaction, job: Job, files: list[JobFile]) -> list[
 
 
 async def locked(transaction: Transaction, job: Job) -> Job | None:
-    """The job as it is now; nobody else ends it until the transaction does. Its list is locked before it, by everybody:
-    else one who ends the list and one who ends its item would wait for each other.
+    """The job as it is now; nobody else ends it until the transaction does. Its payer is locked first, then its list, by
+    everybody: else one who ends the list and one who ends its item would wait for each other.
     """
+    held: set[str] = set()
+    while (present := await transaction.jobs.get(job.id)) is not None and (names := payers_of(present) - held):
+        await lock_payers(transaction, names)  # others than before when it was claimed, or its account joined another, meanwhile
+        held |= names
     if job.parent_id is not None:
         await transaction.jobs.locked(job.parent_id)
     return await transaction.jobs.locked(job.id)
@@ -69,17 +75,13 @@ async def requeue(transaction: Transaction, job: Job) -> Job:
     return again
 
 
-async def _free_place(transaction: Transaction, job: Job) -> list[Job]:
-    """The oldest job of the account that waited for a place goes on."""
-    if job.account_id is None:
+async def fill_places(transaction: Transaction, quota: Quota, payer: str) -> list[Job]:
+    """The oldest jobs of the payer that wait for a place go on, as many as there are places."""
+    waiting = await transaction.jobs.waiting_for(payer)
+    if not waiting:
         return []
-    waiting = await transaction.jobs.waiting_for(place_of(job))
-    return [await requeue(transaction, other) for other in waiting[:1]]
-
-
-def place_of(job: Job) -> str:
-    """What a job waits for whose account has no place free."""
-    return f"account:{job.account_id}"
+    free = await quota.free_places(transaction, payer)
+    return [await requeue(transaction, other) for other in (waiting if free is None else waiting[:free])]
 
 
 def _entry(job: Job, files: list[JobFile]) -> HistoryEntry:

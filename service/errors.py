@@ -102,6 +102,155 @@ class AddressNotAllowed(InvalidInput):
     advice = "Send a link to a public web site."
 
 
+class HostBlocked(InvalidInput):
+    """Downloads from this host are not allowed here."""
+
+    code = "host_blocked"
+
+
+class InvalidAccount(InvalidInput):
+    """A value of the account is not valid."""
+
+    code = "invalid_account"
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class InvalidCookies(InvalidInput):
+    """This is neither a cookies.txt file nor a JSON object of names and values."""
+
+    code = "invalid_cookies"
+
+
+class InvalidSettings(InvalidInput):
+    """A setting is not valid."""
+
+    code = "invalid_settings"
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+# --- who is who -----------------------------------------------------------------------------------------------------
+
+
+class NotAuthenticated(MagpieError):
+    """Not authenticated"""
+
+    code = "not_authenticated"
+
+
+class WrongPassword(NotAuthenticated):
+    """Incorrect username or password"""
+
+    code = "wrong_password"
+
+
+class TooManyTries(LimitReached):
+    """Too many tries; wait a little."""
+
+    code = "too_many_tries"
+
+
+class AccountNotFound(NotFound):
+    """User not found"""
+
+    code = "user_not_found"
+
+
+class ApiKeyNotFound(NotFound):
+    """API key not found"""
+
+    code = "api_key_not_found"
+
+
+class DownloadSessionNotFound(NotFound):
+    """Session not found"""
+
+    code = "session_not_found"
+
+
+class CookiesNotFound(NotFound):
+    """No cookies of this site are kept"""
+
+    code = "cookies_not_found"
+
+
+class NotPaired(NotFound):
+    """This Telegram account is not paired with this account."""
+
+    code = "not_paired"
+
+
+class CodeInvalid(InvalidInput):
+    """This code is not valid: it was used, has expired, or never existed."""
+
+    code = "code_invalid"
+
+
+class SetupCodeNeeded(Forbidden):
+    """The first account needs the set-up code that was printed when Magpie started (MAGPIE_SETUP_CODE)."""
+
+    code = "setup_code_needed"
+
+
+class NameTaken(Conflict):
+    """A user with this name or e-mail address exists already."""
+
+    code = "name_taken"
+
+
+class Vanished(Conflict):
+    """What this belongs to has just been deleted."""
+
+    code = "gone"
+
+
+class Clash(Unavailable):
+    """Others changed the same things in this moment; try again."""
+
+    code = "busy"
+
+
+class LastSuperuser(Conflict):
+    """This is the last superuser: make another one first."""
+
+    code = "last_superuser"
+
+
+class AlreadyPaired(Conflict):
+    """This Telegram account is paired with another account; unpair it there first."""
+
+    code = "already_paired"
+
+
+class MediaRootFixed(Conflict):
+    """media_root cannot be changed while Magpie runs; set MAGPIE_MEDIA_URL."""
+
+    code = "media_root_fixed"
+
+
+class DailyJobsReached(LimitReached):
+    """You have reached your limit of downloads a day."""
+
+    code = "daily_jobs_reached"
+
+
+class DailyBytesReached(LimitReached):
+    """You have reached your limit of gigabytes a day."""
+
+    code = "daily_bytes_reached"
+
+
+class StorageFull(LimitReached):
+    """You have as much stored as you may; delete something first."""
+
+    code = "storage_full"
+
+
 # --- state ----------------------------------------------------------------------------------------------------------
 
 
@@ -151,6 +300,12 @@ class EngineBusy(Conflict):
     """Another Magpie is already running on this data directory."""
 
     code = "engine_busy"
+
+
+class ChatUnreachable(Unavailable):
+    """Telegram cannot be reached just now, so nothing was deleted; try again later."""
+
+    code = "telegram_unreachable"
 
 
 class Stopping(Unavailable):

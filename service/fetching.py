@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
@@ -34,6 +34,8 @@ class FetchRequest:
     bounds: Bounds
     trust_class: str = "public"
     """A worker process is reused only within one class: equal for requests that carry the same secrets."""
+    cookies: str | None = field(default=None, repr=False)
+    """A cookies.txt with the cookies of this address's site, which the account gave."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,7 @@ async def add_children(transaction: Transaction, quota: Quota, ids: Ids, parent:
             id=ids.new(),
             download_session_id=parent.download_session_id,
             account_id=parent.account_id,
+            payer=parent.payer,
             parent_id=parent.id,
             origin=parent.origin,
             url=item.url,
@@ -38,8 +39,8 @@ async def add_children(transaction: Transaction, quota: Quota, ids: Ids, parent:
             title=item.title,
             created_at=parent.created_at,
         )
-        await quota.admit(transaction, child)
         if await transaction.jobs.add(child):
+            await quota.admit(transaction, child)
             await transaction.queue.enqueue(child)
             children.append(child)
     return children

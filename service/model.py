@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
+from service.allowances import BY_ROLE, UNLIMITED, Allowance, Role
 from service.media_url import MediaUrl
 from service.selection import MediaType, Selection
 
@@ -123,9 +124,31 @@ class Account:
 
     id: int
     username: str
+    email: str | None = None
     is_active: bool
     is_superuser: bool
+    role: Role = Role.USER
+    own_allowance: Allowance = UNLIMITED
+    """What is set for this account alone; None there is as its role has it."""
+    has_password: bool = False
+    made_for: int | None = None
+    """The Telegram identity for which it was made at first contact, until that one leaves."""
+    is_leaving: bool = False
+    """Whether it is being deleted: nothing new is accepted for it."""
+    token_epoch: int = 0
+    """Raised by whatever ends all logins: a token of an earlier epoch is void."""
     created_at: datetime
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it may be used: neither blocked nor being deleted."""
+        return self.is_active and not self.is_leaving
+
+    @property
+    def allowance(self) -> Allowance:
+        if self.is_superuser or self.id == LOCAL_ACCOUNT:
+            return UNLIMITED
+        return BY_ROLE[self.role].changed_by(self.own_allowance)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +161,8 @@ class DownloadSession:
     owner_id: int | None
     created_by: Origin
     requested_username: str | None = None
+    requested_id: int | None = None
+    """The account that had this name at the time; None where nobody had."""
     closes_with_job: bool = False
     created_at: datetime
     last_activity: datetime
@@ -169,7 +194,9 @@ class Job:
     id: UUID
     download_session_id: UUID
     account_id: int | None
-    """Who is charged for it; None for callers without an account."""
+    """Whose it is; None for callers without an account."""
+    payer: str | None = None
+    """Whose limits it counts against: `account:5`, or `address:192.0.2.1` for callers without an account."""
     parent_id: UUID | None = None
     origin: Origin
     url: MediaUrl
@@ -270,6 +297,11 @@ class Job:
             ended_at=None,
             seq=self.seq + 1,
         )
+
+    @property
+    def fetched_bytes(self) -> int:
+        """So far, by this job itself."""
+        return 0 if self.progress.phase is Phase.ITEMS else self.progress.downloaded or 0
 
     def completed(self, now: datetime, size: int) -> Job:
         done = self.progress if self.is_list else Progress(phase=self.progress.phase, downloaded=size, total=size)

@@ -7,13 +7,17 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
+from service.account_ports import Accounts, ApiKeys, Audit, Charges, EndedLogins, Merges, OneTimeCodes, SiteCookieJars
 from service.chat_ports import Cards, Deliveries, KeptValues, PreferencesOf, TelegramCopies, TelegramUsers, Updates
 from service.media_url import MediaUrl
 from service.model import Account, DownloadSession, Fetch, HistoryEntry, Job, JobFile, MediaFile, MediaKey
 from service.selection import Selection
+
+if TYPE_CHECKING:  # that module uses the ports itself
+    from service.download_sessions import Unowned
 
 
 class Clock(Protocol):
@@ -32,26 +36,36 @@ class Ids(Protocol):
 # --- storage --------------------------------------------------------------------------------------------------------
 
 
-class Accounts(Protocol):
-    async def get(self, account_id: int) -> Account | None: ...
-    async def by_username(self, username: str) -> Account | None: ...
-    async def add(self, username: str, now: datetime) -> Account:
-        """Raises `Conflict` when the name is taken."""
-        ...
-
-    async def make_superuser(self, account_id: int) -> None: ...
-    async def has_superuser(self) -> bool:
-        """Besides the built-in account."""
-        ...
-
-    async def remove(self, account_id: int) -> None:
-        """With all that belongs to it."""
-        ...
-
-
 class DownloadSessions(Protocol):
     async def add(self, session: DownloadSession) -> None: ...
     async def get(self, session_id: UUID) -> DownloadSession | None: ...
+    async def of_account(self, account_id: int) -> list[DownloadSession]:
+        """Oldest first."""
+        ...
+
+    async def by_id_or_folder(self, known: UUID, *, lock: bool = True) -> DownloadSession | None:
+        """With `lock`, nobody else gives it away until the transaction ends."""
+        ...
+
+    async def unowned(
+        self, named: Account | None, *, shown: UUID | None = None, everyone: bool = False, skip: int = 0, limit: int = 100
+    ) -> tuple[list[Unowned], int]:
+        """Newest first: those that name this account, the one that is shown, or everybody's; and how many there are."""
+        ...
+
+    async def unowned_all(self, *, since: datetime | None = None, session_id: UUID | None = None) -> list[Unowned]: ...
+    async def payers_in(self, session_id: UUID) -> set[str]:
+        """Of its jobs."""
+        ...
+
+    async def forget_name(self, account: Account) -> None:
+        """Who was named by requests is not known any more."""
+        ...
+
+    async def give(self, session_id: UUID, account_id: int) -> None:
+        """With its jobs, what they were charged, and their history."""
+        ...
+
     async def close(self, session_id: UUID, now: datetime) -> None: ...
 
 
@@ -87,6 +101,10 @@ class Jobs(Protocol):
 
     async def waiting_for(self, what: str) -> list[Job]:
         """Oldest first."""
+        ...
+
+    async def payers_waited_for(self) -> list[str]:
+        """Those whose jobs wait for a place of theirs."""
         ...
 
     async def live(self) -> list[Job]:
@@ -134,8 +152,8 @@ class MediaFiles(Protocol):
         ...
 
     async def relocate(self, media_file_id: int, location: str) -> None: ...
-    async def forget_addresses(self, scope: str) -> None:
-        """Where addresses of this scope led is not known any more."""
+    async def forget_addresses(self, scopes: Sequence[str]) -> None:
+        """Where addresses of these scopes led is not known any more."""
         ...
 
     async def drop_unused(self, media_file_ids: Sequence[int]) -> list[str]:
@@ -186,6 +204,20 @@ class Transaction(Protocol):
 
     @property
     def accounts(self) -> Accounts: ...
+    @property
+    def api_keys(self) -> ApiKeys: ...
+    @property
+    def one_time_codes(self) -> OneTimeCodes: ...
+    @property
+    def ended_logins(self) -> EndedLogins: ...
+    @property
+    def site_cookies(self) -> SiteCookieJars: ...
+    @property
+    def charges(self) -> Charges: ...
+    @property
+    def audit(self) -> Audit: ...
+    @property
+    def merges(self) -> Merges: ...
     @property
     def download_sessions(self) -> DownloadSessions: ...
     @property
@@ -306,10 +338,18 @@ class Quota(Protocol):
         """Called in the transaction that accepts a job. Raises `LimitReached`."""
         ...
 
+    async def spent(self, transaction: Transaction, job: Job, size: int) -> None:
+        """Called when a job fetched so many bytes."""
+        ...
+
     async def refund(self, transaction: Transaction, job: Job) -> None:
         """Called when a job cost nothing: a store hit, or a failure of our own."""
         ...
 
-    async def may_start(self, transaction: Transaction, job: Job) -> bool:
-        """Whether the account has a place free for one more running job."""
+    async def may_fetch(self, transaction: Transaction, job: Job) -> None:
+        """Called before something is fetched for a job. Raises `LimitReached`."""
+        ...
+
+    async def free_places(self, transaction: Transaction, payer: str) -> int | None:
+        """How many more jobs of this payer may run at once; None without limit."""
         ...

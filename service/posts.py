@@ -10,7 +10,9 @@ from uuid import UUID
 
 from service import endings
 from service.chat import Member
-from service.errors import LimitReached, NoSpace, TooLarge
+from service.errors import MagpieError, NoSpace, TooLarge
+from service.limits import payer_of
+from service.locking import lock_for
 from service.media_url import MediaUrl
 from service.model import Job, JobFile, JobStatus, MediaFile, MediaKey, Origin, Phase, Progress
 from service.naming import safe_name
@@ -73,6 +75,7 @@ class Posts:
             id=job_id,
             download_session_id=member.user.download_session_id,
             account_id=member.account.id,
+            payer=payer_of(member.account.id, None),
             origin=Origin.CHAT,
             url=url,
             selection=selection,
@@ -96,7 +99,7 @@ class Posts:
         )
         try:
             is_new = await self._record(job, media, name, path)
-        except LimitReached:
+        except MagpieError:
             await self._media.delete(path)
             raise
         if is_new:
@@ -106,13 +109,15 @@ class Posts:
     async def _record(self, job: Job, media: MediaFile, name: str, path: str) -> bool:
         """False, and no change, when it was recorded before."""
         async with self._database.write() as transaction:
+            await lock_for(transaction, job)
             if not await transaction.jobs.add(job):
                 return False
             await self._quota.admit(transaction, job)
+            await self._quota.spent(transaction, job, media.size)
             (stored,) = await transaction.media_files.replace(media.key, [media])
             shown = [JobFile(job_id=job.id, media=stored, name=name, path=path)]
             await transaction.media_files.attach(shown)
-            await endings.end(transaction, job, shown)
+            await endings.end(transaction, self._quota, job, shown)
         return True
 
 

@@ -10,9 +10,11 @@ from datetime import timedelta
 from uuid import UUID
 
 from service import endings
-from service.errors import FetchFailed, Interrupted, NoSpace, TooLarge, TooLong, Unsupported
+from service.cookies import cookies_for
+from service.errors import DailyBytesReached, FetchFailed, Interrupted, LimitReached, NoSpace, StorageFull, TooLarge, TooLong, Unsupported
 from service.fetching import Bounds, Fetched, Fetcher, FetchRequest, Identified
 from service.live_rows import LiveRow, Superseded
+from service.locking import insist
 from service.model import (
     PUBLIC,
     Fetch,
@@ -29,8 +31,8 @@ from service.ports import Clock, Database, Ids, JobEvents, Media, Quota, Transac
 
 log = logging.getLogger("magpie.downloads")
 GENERIC = "generic"
-OUR_FAILURES = frozenset({"no_space", "worker_died", "interrupted", "error"})
-"""Not the caller's doing: they are not charged for."""
+NOT_CHARGED = frozenset({"no_space", "worker_died", "interrupted", "error", DailyBytesReached.code, StorageFull.code})
+"""Not the caller's doing, or nothing was done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +87,7 @@ class Run:
             await self._begin_again()
             if not await self.from_store():
                 await self._fetch_and_store()
-        except FetchFailed as failure:
+        except (FetchFailed, LimitReached) as failure:
             await self._fail(failure.code, failure.message)
         except Superseded:
             log.info("job was ended meanwhile", extra=self._about)
@@ -173,6 +175,8 @@ class Run:
             raise NoSpace
         directory = await asyncio.to_thread(media.work_directory, self.job.id)
         bounds = Bounds(max_bytes=min(policy.max_file_size, room), max_duration=policy.max_duration, max_time=policy.max_time)
+        async with self._parts.database.read() as transaction:
+            cookies = await cookies_for(transaction, self.job.account_id, self.job.url) if self.job.scope != PUBLIC else None
         request = FetchRequest(
             job_id=self.job.id,
             url=self.job.url,
@@ -180,6 +184,7 @@ class Run:
             directory=directory,
             bounds=bounds,
             trust_class=self._trust_class,
+            cookies=cookies,
         )
         try:
             return await self._parts.fetcher.fetch(request, self)
@@ -203,7 +208,11 @@ class Run:
         if stored and not await self._show(stored):
             self._ignores_store = True  # its bytes are gone
             stored = await self._claim(key)
-        return not stored and self.job.status is JobStatus.PROCESSING
+        if stored or self.job.status is not JobStatus.PROCESSING:
+            return False
+        async with self._parts.database.read() as transaction:
+            await self._parts.quota.may_fetch(transaction, self.job)
+        return True
 
     def _check(self, found: Identified) -> None:
         policy = self._parts.policy
@@ -322,44 +331,55 @@ class Run:
     async def _complete(self, shown: list[JobFile], new_key: MediaKey | None) -> None:
         """One transaction: the files, the job, its history entry and those who waited for it."""
         self._row.stop_writing()
-        first = shown[0].media
-        async with self._row.lock, self._parts.database.write() as transaction:
-            present = await endings.locked(transaction, self.job)
-            is_ours = present is not None and present.status.is_live and present.attempt == self.job.attempt
-            if present is not None and is_ours:
-                done = (
-                    self._newest(present)
-                    .identified(first.title, first.artist)
-                    .completed(self._parts.clock.now(), sum(file.media.size for file in shown))
-                )
-                await transaction.jobs.save(done, if_seq=present.seq)
-                if new_key is not None:
-                    stored = await transaction.media_files.replace(new_key, [file.media for file in shown])
-                    shown = [replace(file, media=media) for file, media in zip(shown, stored, strict=True)]
-                else:
-                    await self._parts.quota.refund(transaction, done)
-                await transaction.media_files.remember(self.job.url, first.key)
-                await transaction.media_files.attach(shown)
-                started = await endings.end(transaction, done, shown)
-        if not is_ours:
+        async with self._row.lock:
+            present, done, started = await insist(lambda: self._write_end(shown, new_key))
+        if done is None:
             # Where another run of this job has completed it, or works on it, the files of these names are that one's.
             for file in shown if present is None or present.status in {JobStatus.FAILED, JobStatus.CANCELLED} else ():
                 await self._parts.media.delete(file.path)
             raise Superseded
         self._ended(done, started)
 
-    async def _fail(self, code: str, message: str) -> None:
-        self._row.stop_writing()
-        async with self._row.lock, self._parts.database.write() as transaction:
+    async def _write_end(self, shown: Sequence[JobFile], new_key: MediaKey | None) -> tuple[Job | None, Job | None, list[Job]]:
+        """The job as it was, as it is now (None when it is not ours to end any more), and those that this set going."""
+        first = shown[0].media
+        async with self._parts.database.write() as transaction:
             present = await endings.locked(transaction, self.job)
             if present is None or not present.status.is_live or present.attempt != self.job.attempt:
-                return
+                return present, None, []
+            size = sum(file.media.size for file in shown)
+            done = self._newest(present).identified(first.title, first.artist).completed(self._parts.clock.now(), size)
+            await transaction.jobs.save(done, if_seq=present.seq)
+            if new_key is not None:
+                await self._parts.quota.spent(transaction, done, size)
+                key = replace(new_key, scope=done.scope)  # its account may have joined another meanwhile
+                stored = await transaction.media_files.replace(key, [replace(file.media, key=key) for file in shown])
+                shown = [replace(file, media=media) for file, media in zip(shown, stored, strict=True)]
+            else:
+                await self._parts.quota.refund(transaction, done)
+            await transaction.media_files.remember(self.job.url, shown[0].media.key)
+            await transaction.media_files.attach(shown)
+            return present, done, await endings.end(transaction, self._parts.quota, done, list(shown))
+
+    async def _fail(self, code: str, message: str) -> None:
+        self._row.stop_writing()
+        async with self._row.lock:
+            ended = await insist(lambda: self._write_failure(code, message))
+        if ended is not None:
+            self._ended(*ended)
+
+    async def _write_failure(self, code: str, message: str) -> tuple[Job, list[Job]] | None:
+        async with self._parts.database.write() as transaction:
+            present = await endings.locked(transaction, self.job)
+            if present is None or not present.status.is_live or present.attempt != self.job.attempt:
+                return None
             failed = self._newest(present).failed(self._parts.clock.now(), code, message)
             await transaction.jobs.save(failed, if_seq=present.seq)
-            if code in OUR_FAILURES:
+            if code in NOT_CHARGED:
                 await self._parts.quota.refund(transaction, failed)
-            started = await endings.end(transaction, failed, [])
-        self._ended(failed, started)
+            else:
+                await self._parts.quota.spent(transaction, failed, failed.fetched_bytes)
+            return failed, await endings.end(transaction, self._parts.quota, failed, [])
 
     def _newest(self, present: Job) -> Job:
         """The row's state with the progress that did not reach the row; `seq` never falls behind what was published."""

@@ -71,6 +71,9 @@ class SqlCards:
         within = () if chat_id is None else (cards.c.chat_id == chat_id,)
         return await self._many(cards.c.account_id == account_id, OPEN, *within)
 
+    async def of_account(self, account_id: int) -> list[Card]:
+        return await self._many(cards.c.account_id == account_id)
+
     async def told_of(self, url: MediaUrl) -> Description | None:
         newest = sa.select(cards).where(cards.c.url_digest == url.digest, cards.c.description.is_not(None))
         row = (await self._connection.execute(newest.order_by(cards.c.created_at.desc()).limit(1))).one_or_none()
@@ -86,6 +89,7 @@ class SqlCards:
             "id": card.id,
             "bot_id": card.bot_id,
             "account_id": card.account_id,
+            "asker_id": card.asker_id,
             "chat_id": card.place.chat_id,
             "thread_id": card.place.thread_id,
             "request_id": card.request_id,
@@ -119,6 +123,7 @@ class SqlCards:
             id=row.id,
             bot_id=row.bot_id,
             account_id=row.account_id,
+            asker_id=row.asker_id,
             place=Place(chat_id=row.chat_id, thread_id=row.thread_id),
             request_id=row.request_id,
             position=row.position,

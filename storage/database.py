@@ -6,18 +6,24 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any, Protocol
 
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from service.errors import Clash, MagpieError, Vanished
 from service.model import Job
 from service.ports import Vault
 from storage.accounts import SqlAccounts
+from storage.api_keys import SqlApiKeys
+from storage.audit import SqlAudit
 from storage.cards import SqlCards
+from storage.charges import SqlCharges
 from storage.deliveries import SqlDeliveries, SqlTelegramCopies
 from storage.download_sessions import SqlDownloadSessions
+from storage.ended_logins import SqlEndedLogins
 from storage.fetches import SqlFetches
 from storage.history import SqlHistory
 from storage.idempotency import SqlIdempotencyKeys
@@ -25,6 +31,9 @@ from storage.inbox import SqlUpdates
 from storage.jobs import SqlJobs
 from storage.kept_values import SqlKeptValues
 from storage.media_files import SqlMediaFiles
+from storage.merges import SqlMerges
+from storage.one_time_codes import SqlOneTimeCodes
+from storage.site_cookies import SqlSiteCookies
 from storage.telegram_users import SqlPreferences, SqlTelegramUsers
 
 PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=15000", "foreign_keys=ON")
@@ -77,6 +86,13 @@ class SqlTransaction:
 
     def __init__(self, connection: AsyncConnection, queue: QueueWriter, vault: Vault | None) -> None:
         self.accounts = SqlAccounts(connection)
+        self.api_keys = SqlApiKeys(connection)
+        self.one_time_codes = SqlOneTimeCodes(connection)
+        self.ended_logins = SqlEndedLogins(connection)
+        self.site_cookies = SqlSiteCookies(connection, vault)
+        self.charges = SqlCharges(connection)
+        self.audit = SqlAudit(connection)
+        self.merges = SqlMerges(connection)
         self.download_sessions = SqlDownloadSessions(connection)
         self.jobs = SqlJobs(connection, vault)
         self.fetches = SqlFetches(connection)
@@ -120,6 +136,16 @@ def leave_out_values(context: sa.engine.ExceptionContext) -> None:
         error = getattr(error, "orig", None) or error.__cause__
 
 
+def _known(error: sa.exc.DBAPIError) -> MagpieError | None:
+    """What others did in the same moment, as one of our own errors."""
+    state = getattr(error.orig, "sqlstate", None)
+    if state in {"40P01", "40001"}:
+        return Clash(retry_after=timedelta(seconds=1))
+    if state == "23503" or "FOREIGN KEY constraint failed" in str(error.orig):
+        return Vanished()
+    return None
+
+
 class SqlDatabase:
     """`url` is `sqlite:///path` or `postgresql://…`. Without a vault, secrets are kept as they are. Close it when done."""
 
@@ -147,9 +173,14 @@ class SqlDatabase:
     @asynccontextmanager
     async def write(self) -> AsyncIterator[SqlTransaction]:
         """One transaction; wakes the queue after the commit when something was entered."""
-        async with self.writer.begin() as connection:
-            transaction = SqlTransaction(connection, self.queue, self._vault)
-            yield transaction
+        try:
+            async with self.writer.begin() as connection:
+                transaction = SqlTransaction(connection, self.queue, self._vault)
+                yield transaction
+        except sa.exc.DBAPIError as error:
+            if known := _known(error):
+                raise known from None
+            raise
         if transaction.queue.entered:
             self.queue.wake()
 

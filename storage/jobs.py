@@ -60,6 +60,12 @@ class SqlJobs:
             sa.select(jobs).where(jobs.c.waits_for == what, jobs.c.status == JobStatus.PENDING).order_by(jobs.c.created_at, jobs.c.id)
         )
 
+    async def payers_waited_for(self) -> list[str]:
+        found = await self._connection.execute(
+            sa.select(jobs.c.waits_for).distinct().where(jobs.c.waits_for == jobs.c.payer, jobs.c.status == JobStatus.PENDING)
+        )
+        return [row.waits_for for row in found]
+
     async def live(self) -> list[Job]:
         return await self._many(sa.select(jobs).where(LIVE).order_by(jobs.c.created_at, jobs.c.id))
 
@@ -80,6 +86,7 @@ class SqlJobs:
             "id": job.id,
             "download_session_id": job.download_session_id,
             "account_id": job.account_id,
+            "payer": job.payer,
             "parent_id": job.parent_id,
             "origin": job.origin.value,
             "url": self._sealing.seal_url(job.url),
@@ -96,6 +103,7 @@ class SqlJobs:
             id=row.id,
             download_session_id=row.download_session_id,
             account_id=row.account_id,
+            payer=row.payer,
             parent_id=row.parent_id,
             origin=Origin(row.origin),
             url=self._sealing.open_url(row.url),

@@ -88,8 +88,8 @@ class SqlMediaFiles:
     async def relocate(self, media_file_id: int, location: str) -> None:
         await self._connection.execute(sa.update(media_files).where(media_files.c.id == media_file_id).values(location=location))
 
-    async def forget_addresses(self, scope: str) -> None:
-        await self._connection.execute(sa.delete(media_urls).where(media_urls.c.scope == scope))
+    async def forget_addresses(self, scopes: Sequence[str]) -> None:
+        await self._connection.execute(sa.delete(media_urls).where(media_urls.c.scope.in_(scopes)))
 
     async def drop_unused(self, media_file_ids: Sequence[int]) -> list[str]:
         shown = sa.exists().where(job_files.c.media_file_id == media_files.c.id)

@@ -164,7 +164,9 @@ class JobEngine:
     """
 
     def __init__(self, url: str, handler: Handler, *, width: int) -> None:
-        self.url, self._handler, self._width = url, handler, width
+        self.url, self._handler, self._width, self._wanted = url, handler, width, width
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._widening, self._tasks = asyncio.Lock(), set[asyncio.Task[None]]()
         self.is_sqlite = url.startswith("sqlite:")
         self.executor_id = SQLITE_EXECUTOR if self.is_sqlite else uuid.uuid4().hex
         self._running: set[asyncio.Task[Any]] = set()
@@ -177,8 +179,10 @@ class JobEngine:
 
     async def start(self) -> None:
         """Jobs that were running when the service died go on at once."""
-        self._last_work = asyncio.get_running_loop().time()
+        self._loop = asyncio.get_running_loop()
+        self._last_work = self._loop.time()
         _calm_the_engines_log()
+        self._width = self._wanted
         self._declare()
         self._poll = _launch()
         # The partition limit limits nothing: it is what makes the engine serve lane by lane, so that none starves.
@@ -195,6 +199,42 @@ class JobEngine:
             lock = WorkerLock(self.url, self.executor_id)
             await lock.take()
             self._watch = [asyncio.create_task(lock.keep(self._take_over)), asyncio.create_task(self._poll_fast_while_busy())]
+
+    def widen(self, width: int) -> None:
+        """Run so many jobs at once from now on; jobs that run go on."""
+        self._wanted = width
+        if self._client is not None and not self._widening.locked():
+            task = asyncio.create_task(self._widen(), name="width")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    @property
+    def is_changing_width(self) -> bool:
+        return self._wanted != self._width
+
+    async def _widen(self) -> None:
+        async with self._widening:
+            while (width := self._wanted) != self._width:
+                try:
+                    await self._set_width(width)
+                except Exception:
+                    # The task's outermost frame; asked again, it is tried again.
+                    log.exception("the number of downloads at once could not be changed", extra={"width": width})
+                    return
+                self._width = width
+                if self._poll is not None:
+                    self._poll.wake(QUEUE_THREAD)  # it reads its limits after each look into the queue
+                log.info("so many downloads run at once from now on", extra={"width": width})
+
+    async def _set_width(self, width: int) -> None:
+        """The engine refuses a lane that would be wider than the queue: that bounds the order."""
+        queue = await DBOS.retrieve_queue_async(QUEUE)
+        if queue is None:
+            return
+        if width > self._width:
+            await queue.set_worker_concurrency_async(width)
+        await queue.set_partition_worker_concurrency_async(width)
+        await queue.set_worker_concurrency_async(width)
 
     def _declare(self) -> None:
         config: DBOSConfig = {
@@ -220,7 +260,8 @@ class JobEngine:
         async def job(job_id: str) -> None:
             task = asyncio.current_task()
             assert task is not None
-            if self._stopping:
+            if self._stopping or asyncio.get_running_loop() is not self._loop:
+                # The engine falls back on a loop of its own while ours does not run, which is when the process is about to end.
                 raise asyncio.CancelledError
             self._running.add(task)
             task.add_done_callback(self._ended)
@@ -251,12 +292,12 @@ class JobEngine:
     async def stop(self) -> int:
         """Let running jobs go: they stay pending in the engine and resume at the next start. Returns how many."""
         self._stopping = True
-        for watch in self._watch:
+        for watch in (*self._watch, *self._tasks):
             watch.cancel()
         let_go = set(self._running)
         for task in let_go:
             task.cancel()
-        await asyncio.gather(*self._watch, *let_go, return_exceptions=True)
+        await asyncio.gather(*self._watch, *self._tasks, *let_go, return_exceptions=True)
         # In a thread of its own: the engine shuts the loop's default executor down on the way.
         with ThreadPoolExecutor(1) as own:
             await asyncio.get_running_loop().run_in_executor(own, lambda: DBOS.destroy(workflow_completion_timeout_sec=0))

@@ -69,10 +69,18 @@ accounts = Table(
     Column("username", sa.String(64), nullable=False),
     Column("username_key", sa.String(64), nullable=False, unique=True),  # case-folded: look-alikes by case are one
     Column("email", sa.String(320)),
+    Column("email_key", sa.String(320)),  # case-folded
     Column("password_hash", sa.String(255)),
     Column("is_active", sa.Boolean, nullable=False, default=True),
     Column("is_superuser", sa.Boolean, nullable=False, default=False),
+    Column("role", sa.String(12), nullable=False, server_default="user"),
+    Column("allowance", sa.JSON(none_as_null=True)),  # what differs from the role's
+    Column("made_for", sa.BigInteger),  # a Telegram identity, at first contact
+    Column("is_leaving", sa.Boolean, nullable=False, server_default=sa.false()),  # it is being deleted
+    Column("token_epoch", sa.Integer, nullable=False, server_default="0"),
     Column("created_at", UtcDateTime, nullable=False),
+    Index("ix_accounts_email_key", "email_key", unique=True),
+    Index("ix_accounts_made_for", "made_for", unique=True),
     sqlite_autoincrement=True,  # else the id of a deleted account is given to the next one
 )
 
@@ -84,6 +92,7 @@ download_sessions = Table(
     Column("owner_id", BIG_ID, ForeignKey("accounts.id", ondelete="CASCADE"), index=True),
     Column("created_by", sa.String(16), nullable=False),
     Column("requested_username", sa.String(64)),
+    Column("requested_id", BIG_ID),  # the account that had this name then; no foreign key: its id is nobody else's ever
     Column("closes_with_job", sa.Boolean, nullable=False, default=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("last_activity", UtcDateTime, nullable=False),
@@ -96,6 +105,7 @@ jobs = Table(
     Column("id", sa.Uuid, primary_key=True),
     Column("download_session_id", sa.Uuid, ForeignKey("download_sessions.id", ondelete="CASCADE"), nullable=False),
     Column("account_id", BIG_ID, ForeignKey("accounts.id", ondelete="CASCADE"), index=True),
+    Column("payer", sa.String(80)),
     Column("parent_id", sa.Uuid, ForeignKey("jobs.id", ondelete="CASCADE"), index=True),
     Column("origin", sa.String(16), nullable=False),
     Column("url", sa.Text, nullable=False),
@@ -241,6 +251,75 @@ kept_values = Table(
 )
 """Single values of the installation, such as the fingerprint of the key that its secrets were encrypted with."""
 
+# --- who is who -----------------------------------------------------------------------------------------------------
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", BIG_ID, primary_key=True),
+    Column("account_id", BIG_ID, ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("name", sa.String(100), nullable=False),
+    Column("start", sa.String(16), nullable=False),  # its first characters, by which people know it
+    Column("digest", sa.String(64), nullable=False, unique=True),
+    Column("scope", sa.String(12), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("last_used_at", UtcDateTime),
+)
+
+one_time_codes = Table(
+    "one_time_codes",
+    metadata,
+    Column("digest", sa.String(64), primary_key=True),
+    Column("purpose", sa.String(12), nullable=False),
+    Column("account_id", BIG_ID, ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("number", sa.Integer),  # two digits that both sides of a pairing show
+    Column("telegram_id", sa.BigInteger),  # the identity that asked for it in the chat
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+)
+"""Password resets, pairing codes, sign-in links: whoever shows one may do one thing, once."""
+
+site_cookies = Table(
+    "site_cookies",
+    metadata,
+    Column("account_id", BIG_ID, ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("site", sa.String(253), primary_key=True),
+    Column("content", sa.Text, nullable=False),  # encrypted
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+charges = Table(
+    "charges",
+    metadata,
+    Column("id", BIG_ID, primary_key=True),
+    Column("job_id", sa.Uuid, nullable=False, index=True),  # no foreign key: deleting a job gives nothing back
+    Column("payer", sa.String(80), nullable=False),
+    Column("account_id", BIG_ID, ForeignKey("accounts.id", ondelete="CASCADE"), index=True),
+    Column("bytes", sa.BigInteger, nullable=False),
+    Column("charged_at", UtcDateTime, nullable=False),
+    Index("ix_charges_payer_charged", "payer", "charged_at"),
+)
+"""What counts against the limits of a day."""
+
+ended_logins = Table(
+    "ended_logins",
+    metadata,
+    Column("id", sa.String(64), primary_key=True),
+    Column("expires_at", UtcDateTime, nullable=False),
+)
+"""Tokens that were signed out with before their time was over."""
+
+audit_entries = Table(
+    "audit_entries",
+    metadata,
+    Column("id", BIG_ID, primary_key=True),
+    Column("at", UtcDateTime, nullable=False, index=True),
+    Column("account_id", BIG_ID, ForeignKey("accounts.id", ondelete="SET NULL"), index=True),  # who did it
+    Column("action", sa.String(40), nullable=False),
+    Column("subject_id", BIG_ID),  # to which account; no foreign key: that it was deleted is told too
+    Column("details", sa.String(200)),
+)
+
 # --- the chat -------------------------------------------------------------------------------------------------------
 
 telegram_users = Table(
@@ -280,6 +359,7 @@ cards = Table(
     Column("id", sa.String(16), primary_key=True),
     Column("bot_id", sa.BigInteger, nullable=False),
     Column("account_id", BIG_ID, ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("asker_id", sa.BigInteger),  # a Telegram identity; no foreign key: it may leave the account
     Column("chat_id", sa.BigInteger, nullable=False),
     Column("thread_id", sa.BigInteger),
     Column("request_id", sa.BigInteger),

@@ -56,13 +56,14 @@ class MultiFernetVault:
 
     def sign(self, purpose: str, text: str) -> str:
         """A signature of 128 bits, safe in an address. One made for another purpose does not verify."""
-        return _mac(self._keys_for(purpose)[0], text)
+        return _mac(self.keys_for(purpose)[0], text)
 
     def verify(self, purpose: str, text: str, signature: str) -> bool:
-        given = signature.encode()
-        return any(hmac.compare_digest(_mac(key, text).encode(), given) for key in self._keys_for(purpose))
+        given = signature.encode("utf-8", "surrogatepass")
+        return any(hmac.compare_digest(_mac(key, text).encode(), given) for key in self.keys_for(purpose))
 
-    def _keys_for(self, purpose: str) -> tuple[bytes, ...]:
+    def keys_for(self, purpose: str) -> tuple[bytes, ...]:
+        """256-bit keys for signing, newest first: the first one signs, all of them verify."""
         if purpose not in self._signing:
             self._signing[purpose] = tuple(_derived(key, f"sign:{purpose}") for key in self._keys)
         return self._signing[purpose]

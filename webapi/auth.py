@@ -8,7 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -19,7 +19,10 @@ from weakref import WeakKeyDictionary
 
 from aiohttp import HttpVersion11, web
 
-from service.model import LOCAL_ACCOUNT
+from service.audit import Actor
+from service.credentials import Scope
+from service.logins import Login
+from service.model import LOCAL_ACCOUNT, Account
 from webapi.problems import not_authenticated
 
 IpAddress = IPv4Address | IPv6Address
@@ -31,6 +34,8 @@ class CallerKind(StrEnum):
 
     ANONYMOUS = "anonymous"
     LOCAL = "local"
+    USER = "user"
+    SUPERUSER = "superuser"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,32 +45,70 @@ class Caller:
     kind: CallerKind
     account_id: int | None
     address: str
+    account: Account | None = None
+    """None for local trust too: it is a right, not an owner."""
+    scope: Scope = Scope.ALL
+    key_id: int | None = None
+    login: Login | None = None
+    """Of somebody who has logged in, on a page or for a token."""
 
     @property
     def is_local(self) -> bool:
         return self.kind is CallerKind.LOCAL
 
+    @property
+    def is_privileged(self) -> bool:
+        """Whether it has a superuser's rights."""
+        return self.kind in {CallerKind.LOCAL, CallerKind.SUPERUSER}
+
+    @property
+    def actor(self) -> Actor:
+        return Actor(account_id=self.account_id, is_superuser=self.is_privileged)
+
+    def owns(self, account_id: int | None) -> bool:
+        """Whether it may see what belongs to this account; superusers see all."""
+        return self.is_privileged or (account_id is not None and account_id == self.account_id)
+
 
 class Identifies(Protocol):
     """Whatever can say who calls."""
 
-    async def identify(self, request: web.Request) -> Caller:
+    async def identify(self, request: web.Request, *, is_public: bool = False) -> Caller:
         """Raises `Refused` (401) for a credential that is present but wrong."""
         ...
+
+    def address_of(self, request: web.Request) -> str:
+        """What limits count by."""
+        ...
+
+
+class Credentials(Protocol):
+    """What a request shows, as callers; None for what it does not show. Raises `Refused` for what is wrong."""
+
+    async def known(self, request: web.Request, *, is_public: bool) -> Caller | None: ...
 
 
 class Authenticator:
     """Says who calls. `trust` is None where no caller is trusted without a credential."""
 
-    def __init__(self, *, trust: LocalTrust | None, trusted_proxies: Sequence[IpNetwork] = ()) -> None:
-        self._trust = trust
+    def __init__(
+        self, *, trust: LocalTrust | None, credentials: Credentials | None = None, trusted_proxies: Sequence[IpNetwork] = ()
+    ) -> None:
+        self._trust, self._credentials = trust, credentials
         self._proxies = tuple(trusted_proxies)
 
-    async def identify(self, request: web.Request) -> Caller:
-        """Raises `Refused` (401): there are no accounts yet, so every credential is a wrong one."""
-        if "Authorization" in request.headers or "X-API-Key" in request.headers:
+    def address_of(self, request: web.Request) -> str:
+        return caller_address(request, self._proxies)
+
+    async def identify(self, request: web.Request, *, is_public: bool = False) -> Caller:
+        """Raises `Refused` (401). On public pages an expired cookie counts as none."""
+        address = self.address_of(request)
+        if self._credentials is not None:
+            caller = await self._credentials.known(request, is_public=is_public)
+            if caller is not None:
+                return replace(caller, address=address)
+        elif "Authorization" in request.headers or "X-API-Key" in request.headers:
             raise not_authenticated()
-        address = caller_address(request, self._proxies)
         if self._trust is not None and await self._trust.covers(request):
             return Caller(kind=CallerKind.LOCAL, account_id=LOCAL_ACCOUNT, address=address)
         return Caller(kind=CallerKind.ANONYMOUS, account_id=None, address=address)
@@ -166,11 +209,13 @@ def _is_own_page(request: web.Request) -> bool:
     if "Origin" not in headers:
         return True
     own = _with_port(request.scheme, headers["Host"])
-    return all(_origin(origin) == own for origin in headers.getall("Origin"))
+    return all(origin_of(origin) == own for origin in headers.getall("Origin"))
 
 
-def _origin(origin: str) -> tuple[str, str] | None:
-    scheme, separator, host = origin.strip().partition("://")
+def origin_of(origin: str) -> tuple[str, str] | None:
+    """Scheme and host with its port, of an origin or an address; the scheme's own port is left out."""
+    scheme, separator, rest = origin.strip().partition("://")
+    host = rest.partition("/")[0]
     return _with_port(scheme, host) if separator else None
 
 

@@ -2,7 +2,7 @@
 
     api = Api(title="Magpie", version="0.1")
 
-    @api.route("GET", "/api/jobs/{job_id}", access=Access(anonymous=401, local=ALLOWED), faults=[JobNotFound])
+    @api.route("GET", "/api/jobs/{job_id}", access=OWNERS, faults=[JobNotFound])
     async def get_job(job_id: str, caller: Caller) -> JobView:
         ...
 
@@ -39,26 +39,40 @@ Verdict = Literal["allowed", 401, 403, 404]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """What each kind of caller gets: `ALLOWED`, or the status that turns it away. One field for each `CallerKind`, and no
-    defaults: when a kind is added, every endpoint has to decide about it.
+    """What each kind of caller gets: `ALLOWED`, or the status that turns it away. No defaults: every endpoint decides.
 
-    `signed`: a signature in the query (`e`, `s`) lets anybody through to the handler, which must check it.
+    - `owner` is an account that the thing in question belongs to (or any account, where nothing does), `other` another
+      one. The layer cannot tell them apart: `other` is what the use case does, and what the matrix test looks for.
+    - `signed`: a signature in the query (`e`, `s`) lets anybody through to the handler, which must check it.
+    - `metrics`: API keys of that scope may use it.
+    - `reads`: it changes nothing, though its method could: keys that may only read may use it.
     """
 
     anonymous: Verdict
     local: Verdict
+    owner: Verdict
+    other: Verdict
+    superuser: Verdict
     signed: bool = False
+    metrics: bool = False
+    reads: bool = False
 
     def verdict(self, kind: CallerKind) -> Verdict:
-        return cast("Verdict", getattr(self, kind.value))
+        return cast("Verdict", self.owner if kind is CallerKind.USER else getattr(self, kind.value))
 
     @property
     def is_public(self) -> bool:
         return all(self.verdict(kind) == ALLOWED for kind in CallerKind)
 
 
-EVERYBODY = Access(anonymous=ALLOWED, local=ALLOWED)
-TRUSTED = Access(anonymous=401, local=ALLOWED)
+EVERYBODY = Access(anonymous=ALLOWED, local=ALLOWED, owner=ALLOWED, other=ALLOWED, superuser=ALLOWED)
+TRUSTED = Access(anonymous=401, local=ALLOWED, owner=403, other=403, superuser=403)
+"""The built-in chat: this machine's own user alone."""
+ACCOUNTS = Access(anonymous=401, local=ALLOWED, owner=ALLOWED, other=ALLOWED, superuser=ALLOWED)
+"""Whoever is known; what they get is their own."""
+OWNERS = Access(anonymous=401, local=ALLOWED, owner=ALLOWED, other=404, superuser=ALLOWED)
+"""Whom the thing belongs to; to others it does not exist."""
+SUPERUSERS = Access(anonymous=401, local=ALLOWED, owner=403, other=403, superuser=ALLOWED)
 
 
 # --- what comes back --------------------------------------------------------------------------------------------------

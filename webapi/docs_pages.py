@@ -103,11 +103,11 @@ class DocsPages:
     async def root(self, caller: Caller, accept: Annotated[str, Header()] = "") -> Root | web.StreamResponse:
         """What this service is.
 
-        A browser is sent to the local chat where there is one and it may use it, else to the documentation.
+        A browser is sent to the local chat where there is one and it may use it, else to `/app/`.
         """
         if "text/html" in accept:
             to_chat = self._has_chat and caller.is_local
-            return web.Response(status=302, headers={"Location": "/chat" if to_chat else "/docs", "Vary": "Accept"})
+            return web.Response(status=302, headers={"Location": "/chat" if to_chat else "/app/", "Vary": "Accept"})
         return Root(name=self._api.title, version=self._api.version, message=self._api.description)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
@@ -15,8 +16,10 @@ from uuid import UUID
 from aiohttp import web
 from pydantic import BaseModel, Field
 
+from service.accounts import Accounts
 from service.downloads import Downloads, Order, Promise
 from service.errors import (
+    AccountNotFound,
     AddressNotAllowed,
     HostNotAllowed,
     IdempotencyConflict,
@@ -29,15 +32,16 @@ from service.errors import (
 )
 from service.health import ServiceState
 from service.media_url import MediaUrl
-from service.model import Job, JobStatus, Origin
+from service.model import LOCAL_ACCOUNT, Account, DownloadSession, Job, JobStatus, Origin
 from service.selection import MediaType, Selection
 from webapi.addresses import Addresses
 from webapi.auth import Caller
-from webapi.contract import ALLOWED, Access, Api, Reply
+from webapi.contract import ACCOUNTS, ALLOWED, Api, Reply
 from webapi.media import media_path
 from webapi.parameters import Header, Raw
 from webapi.problems import ErrorShape, Problem
 
+log = logging.getLogger("magpie.http")
 PATIENCE = timedelta(minutes=30)
 MAX_BODY = 64 * 1024
 MAX_KEY = 255
@@ -74,6 +78,7 @@ class AutoDownload(BaseModel):
     job_id: UUID
     database_session_id: UUID
     database_download_id: UUID
+    linked_to_user: str | None = Field(None, exclude_if=lambda name: name is None, description="Whose account it is linked to")
 
 
 class AutoDownloadAccepted(BaseModel):
@@ -83,6 +88,7 @@ class AutoDownloadAccepted(BaseModel):
     job_id: UUID
     session_id: UUID
     status_url: str
+    linked_to_user: str | None = Field(None, exclude_if=lambda name: name is None, description="Whose account it is linked to")
 
 
 class AutoDownloadError(BaseModel):
@@ -140,15 +146,22 @@ class _Asked:
 
 
 def add_auto_download(
-    api: Api, *, downloads: Downloads, addresses: Addresses, state: ServiceState, hosts: frozenset[str], anonymous: bool
+    api: Api,
+    *,
+    downloads: Downloads,
+    accounts: Accounts,
+    addresses: Addresses,
+    state: ServiceState,
+    hosts: frozenset[str],
+    anonymous: bool,
 ) -> None:
     """Register the endpoint. `hosts` are those it accepts; `anonymous`: callers whom nobody knows may use it too."""
-    answers = _Answers(downloads, addresses, state)
+    answers = _Answers(downloads, accounts, addresses, state)
 
     @api.route(
         "POST",
         "/audio_dl/api/auto-download/",
-        access=Access(anonymous=ALLOWED if anonymous else 401, local=ALLOWED),
+        access=replace(ACCOUNTS, anonymous=ALLOWED if anonymous else 401),
         tags=["Downloads"],
         errors=_Errors(),
         max_size=MAX_BODY,
@@ -168,22 +181,68 @@ def add_auto_download(
         the same request again gets the file from the store.
         """
         asked = _understood(body, hosts)
-        order = Order(url=asked.url, selection=asked.selection, origin=Origin.API, requested_username=asked.username, refresh=asked.refresh)
+        named = await _named(asked.username, accounts)
+        order = Order(
+            url=asked.url,
+            selection=asked.selection,
+            origin=Origin.API,
+            account_id=_owner(caller, asked.username, named),
+            payer_id=caller.account_id if caller.account is not None else None,
+            address=caller.address,
+            is_local=caller.is_local,
+            requested_username=asked.username,
+            requested_id=named.id if named else None,
+            refresh=asked.refresh,
+        )
         job, _ = await downloads.submit(order, _promise(caller, idempotency_key, asked))
         at_once = not asked.wait or _prefers_async(prefer)
         return await (answers.at_once if at_once else answers.at_the_end)(request, job)
 
 
+async def _named(username: str | None, accounts: Accounts) -> Account | None:
+    """The account of that name, if there is one."""
+    if username is None:
+        return None
+    try:
+        return await accounts.named(username)
+    except AccountNotFound:
+        return None
+
+
+def _owner(caller: Caller, username: str | None, named: Account | None) -> int | None:
+    """Whose account the download is linked to: one's own, or whose name a superuser or local trust gives."""
+    if username is None:
+        return caller.account_id if caller.account is not None else None
+    if named is not None and named.id != LOCAL_ACCOUNT and caller.owns(named.id):
+        return named.id
+    log.warning("a download is not linked to the user that it names")
+    return None
+
+
 class _Answers:
     """What a request that waits is answered in the end."""
 
-    def __init__(self, downloads: Downloads, addresses: Addresses, state: ServiceState) -> None:
-        self._downloads, self._addresses, self._state = downloads, addresses, state
+    def __init__(self, downloads: Downloads, accounts: Accounts, addresses: Addresses, state: ServiceState) -> None:
+        self._downloads, self._accounts = downloads, accounts
+        self._addresses, self._state = addresses, state
 
     async def at_once(self, request: web.Request, job: Job) -> Reply:
         session = await self._downloads.session_of(job)
-        accepted = AutoDownloadAccepted(job_id=job.id, session_id=session.folder, status_url=self._addresses.status(request, job.id))
+        accepted = AutoDownloadAccepted(
+            job_id=job.id,
+            session_id=session.folder,
+            status_url=self._addresses.status(request, job.id),
+            linked_to_user=await self._owner_of(session),
+        )
         return Reply(accepted, status=202)
+
+    async def _owner_of(self, session: DownloadSession) -> str | None:
+        if session.owner_id is None:
+            return None
+        try:
+            return (await self._accounts.get(session.owner_id)).username
+        except AccountNotFound:
+            return None
 
     async def at_the_end(self, request: web.Request, job: Job) -> AutoDownload | Reply:
         job = await self._wait(job)
@@ -229,6 +288,7 @@ class _Answers:
             job_id=job.id,
             database_session_id=session.folder,
             database_download_id=job.id,
+            linked_to_user=await self._owner_of(session),
         )
 
     def _failed(self, request: web.Request, job: Job, sentence: str, code: str, *, status: int = 500) -> Reply:

@@ -68,7 +68,7 @@ class HealthEndpoints:
             return Reply(body, status=503, headers=_RETRY)
         findings = await look_at(self._checks)
         worst = overall(findings)
-        checks = [_shown(name, finding, with_cause=caller.is_local) for name, finding in findings.items()]
+        checks = [_shown(name, finding, with_cause=caller.is_privileged) for name, finding in findings.items()]
         unhealthy = worst is Condition.UNHEALTHY
         return Reply(
             Health(status=worst, state="ready", checks=checks), status=503 if unhealthy else 200, headers=_RETRY if unhealthy else {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -14,8 +15,8 @@ from service.errors import JobNotFound, LinkExpired, LinkInvalid, fetch_failure
 from service.model import DownloadSession, Job, JobFile, JobStatus
 from service.signed_links import STATUS, SignedLinks
 from webapi.addresses import Addresses, status_path
-from webapi.auth import Caller
-from webapi.contract import ALLOWED, Access, Api
+from webapi.auth import Caller, CallerKind
+from webapi.contract import OWNERS, Api
 from webapi.parameters import Query
 from webapi.problems import not_authenticated
 
@@ -68,7 +69,7 @@ def add_jobs(api: Api, *, downloads: Downloads, addresses: Addresses, links: Sig
     @api.route(
         "GET",
         "/api/jobs/{job_id}",
-        access=Access(anonymous=401, local=ALLOWED, signed=True),
+        access=replace(OWNERS, signed=True),
         tags=["Jobs"],
         faults=[JobNotFound, LinkInvalid, LinkExpired],
     )
@@ -84,11 +85,15 @@ def add_jobs(api: Api, *, downloads: Downloads, addresses: Addresses, links: Sig
         For the caller whom it belongs to, or by the signed `status_url`.
         """
         known = _uuid(job_id)
-        if expiry is not None and signature is not None:
-            links.check(status_path(known), purpose=STATUS, expiry=expiry, signature=signature)
-        elif not caller.is_local:
+        if expiry is not None or signature is not None:
+            links.check(status_path(known), purpose=STATUS, expiry=expiry or "", signature=signature or "")
+            return await view(request, downloads, addresses, await downloads.get(known))
+        if caller.kind is CallerKind.ANONYMOUS:
             raise not_authenticated()
-        return await view(request, downloads, addresses, await downloads.get(known))
+        job = await downloads.get(known)
+        if not caller.owns(job.account_id):
+            raise JobNotFound
+        return await view(request, downloads, addresses, job)
 
 
 async def view(request: web.Request, downloads: Downloads, addresses: Addresses, job: Job) -> JobView:

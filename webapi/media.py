@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+from dataclasses import replace
 from typing import Annotated, Any, BinaryIO
 from urllib.parse import quote
 from uuid import UUID
@@ -16,8 +17,10 @@ from service.errors import LinkExpired, LinkInvalid, MediaNotFound
 from service.model import JobFile, MediaFile
 from service.ports import Database, Media
 from service.signed_links import MEDIA, SignedLinks
-from webapi.contract import ALLOWED, Access, Api, Content
+from webapi.auth import Caller, CallerKind
+from webapi.contract import OWNERS, Api, Content
 from webapi.parameters import Header, Query
+from webapi.problems import not_authenticated
 from webapi.ranges import Slice, answer_for, send_part, wanted
 
 log = logging.getLogger("magpie.media")
@@ -66,7 +69,7 @@ class MediaFilesEndpoint:
         api.route(
             "GET",
             media_path("{folder}", "{job}", "{file}"),
-            access=Access(anonymous=401, local=ALLOWED, signed=True),
+            access=replace(OWNERS, signed=True),
             tags=["Media"],
             faults=[MediaNotFound, LinkInvalid, LinkExpired],
             answers=_ANSWERS,
@@ -76,6 +79,7 @@ class MediaFilesEndpoint:
     async def get_media_file(  # noqa: PLR0917 - called by name
         self,
         request: web.Request,
+        caller: Caller,
         folder: str,
         job: str,
         file: str,
@@ -92,10 +96,19 @@ class MediaFilesEndpoint:
         if e is not None or s is not None:
             path = media_path(folder, job, file)
             self._links.check(path, purpose=MEDIA, expiry=e or "", signature=s or "", epoch=shown.epoch if shown else 0)
+        elif caller.kind is CallerKind.ANONYMOUS:
+            raise not_authenticated()
+        elif shown is not None and not await self._may_see(caller, shown):
+            raise MediaNotFound
         if shown is None:
             raise MediaNotFound
         slice_ = wanted(request.method, request.headers, etag=shown.media.sha256, size=shown.media.size)
         return await self._send(request, shown, slice_)
+
+    async def _may_see(self, caller: Caller, shown: JobFile) -> bool:
+        async with self._database.read() as transaction:
+            job = await transaction.jobs.get(shown.job_id)
+        return job is not None and caller.owns(job.account_id)
 
     async def _find(self, folder: str, job: str, name: str) -> JobFile | None:
         try:

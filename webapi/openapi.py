@@ -102,7 +102,7 @@ def _operation(schemas: _Schemas, endpoint: Endpoint) -> Schema:
     if endpoint.body:
         operation["requestBody"] = _request_body(schemas, endpoint, endpoint.body)
     operation["responses"] = _responses(schemas, endpoint)
-    kinds = {kind.value: endpoint.access.verdict(kind) for kind in CallerKind}
+    kinds = {name: getattr(endpoint.access, name) for name in ("anonymous", "local", "owner", "other", "superuser")}
     operation["x-access"] = kinds | ({"signed": ALLOWED} if endpoint.access.signed else {})
     if not endpoint.access.is_public:
         # The empty requirement stands for local trust, which no scheme of the standard describes.
@@ -174,6 +174,7 @@ def _failures(endpoint: Endpoint) -> Iterable[tuple[int, str]]:
             yield verdict, NOT_AUTHENTICATED if verdict == HTTPStatus.UNAUTHORIZED.value else HTTPStatus(verdict).phrase
     if endpoint.asks_who:
         yield 401, NOT_AUTHENTICATED
+        yield 429, "Too many requests"
     if endpoint.access.signed:
         yield 403, "The signature is wrong or too old"
     if "{" in endpoint.path:

@@ -87,14 +87,14 @@ def upload_hint() -> Any:
     return Annotated[InstanceOf[Upload], WithJsonSchema({"type": "string", "contentMediaType": "application/octet-stream"})]
 
 
-def _no_bool(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("a number is wanted, not true or false")  # noqa: TRY004 - what pydantic expects of a validator
+def _only_numbers(value: Any) -> Any:
+    if isinstance(value, bool | str):
+        raise ValueError("a number is wanted, not text, true or false")  # noqa: TRY004 - what pydantic expects of a validator
     return value
 
 
-Integer = Annotated[int, BeforeValidator(_no_bool)]
-"""A whole number in a body. A plain `int` takes `true` for 1, which its JSON schema forbids."""
+Integer = Annotated[int, BeforeValidator(_only_numbers)]
+"""A whole number in JSON. A plain `int` takes `true` for 1 and `"2"` for 2, which its schema forbids."""
 
 
 # --- parts: all values of one place ---------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,10 +19,13 @@ from service.errors import (
     Conflict,
     FetchFailed,
     Forbidden,
+    InvalidAccount,
     InvalidInput,
     InvalidSelection,
+    InvalidSettings,
     LimitReached,
     MagpieError,
+    NotAuthenticated,
     NotFound,
     Unavailable,
 )
@@ -105,11 +109,14 @@ def not_ready(state: str) -> Refused:
 # --- from exceptions ------------------------------------------------------------------------------------------------
 
 _FAMILIES: tuple[tuple[type[MagpieError], int], ...] = (
+    (NotAuthenticated, 401),
     (NotFound, 404),
     (Forbidden, 403),
     (Conflict, 409),
     (LimitReached, 429),
     (InvalidSelection, 422),
+    (InvalidAccount, 422),
+    (InvalidSettings, 422),
     (InvalidInput, 400),
     (Unavailable, 503),
     (FetchFailed, 500),
@@ -149,7 +156,9 @@ def _of_magpie(error: MagpieError) -> Problem:
         headers = _retry(error.retry_after or _RETRY_LIMIT)
     if isinstance(error, Unavailable):
         headers = _retry(error.retry_after or _RETRY_UNAVAILABLE)
-    if isinstance(error, InvalidSelection):
+    if isinstance(error, NotAuthenticated):
+        headers = {"WWW-Authenticate": "Bearer"}
+    if isinstance(error, InvalidSelection | InvalidAccount | InvalidSettings):
         errors = ({"loc": ["body", error.field], "msg": error.message, "type": error.code},)
     return Problem(status=status_of(type(error)), code=error.code, detail=detail, errors=errors, headers=headers)
 
@@ -167,7 +176,7 @@ def _slug(status: int) -> str:
 
 
 def _retry(after: timedelta) -> dict[str, str]:
-    return {"Retry-After": str(max(1, round(after.total_seconds())))}
+    return {"Retry-After": str(max(1, math.ceil(after.total_seconds())))}  # never too early
 
 
 # --- to bodies ------------------------------------------------------------------------------------------------------

@@ -8,16 +8,21 @@ import logging
 import secrets
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, Final
 
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 
+from service.credentials import Scope
+from service.errors import TooManyTries
 from service.health import ServiceState
+from service.rates import Rate, Rates
 from webapi.auth import Caller, CallerKind, Identifies
 from webapi.contract import ALLOWED, Api, Endpoint
-from webapi.problems import INTERNAL, PROBLEMS, ErrorShape, Problem, not_ready, problem_of, refused_by_access
+from webapi.credentials import COOKIE, COOKIE_IS_OLD
+from webapi.problems import INTERNAL, PROBLEMS, ErrorShape, Problem, Refused, not_ready, problem_of, refused_by_access
 
 log = logging.getLogger("magpie.http")
 
@@ -42,10 +47,11 @@ _UNKNOWN_CALLER: Final = Caller(kind=CallerKind.ANONYMOUS, account_id=None, addr
 class Served:
     """An endpoint at work: is the service ready, who calls, may they, and then the endpoint itself."""
 
-    def __init__(self, endpoint: Endpoint, authenticator: Identifies, state: ServiceState) -> None:
-        self.endpoint, self._authenticator, self._state = endpoint, authenticator, state
+    def __init__(self, endpoint: Endpoint, authenticator: Identifies, state: ServiceState, rates: Rates | None = None) -> None:
+        self.endpoint, self._authenticator, self._state, self._rates = endpoint, authenticator, state, rates
         self._asks_who = endpoint.asks_who
         self._verdicts = {kind: endpoint.access.verdict(kind) for kind in CallerKind}
+        self._only_reads = endpoint.method == "GET" or endpoint.access.reads
 
     async def respond(self, request: web.Request) -> web.StreamResponse:
         endpoint = self.endpoint
@@ -53,19 +59,66 @@ class Served:
             raise not_ready(self._state.state)
         if not self._asks_who:
             return await endpoint.respond(request, _UNKNOWN_CALLER)
-        caller = await self._authenticator.identify(request)
+        caller = await self._identified(request)
+        await self._count(caller)
         verdict = self._verdicts[caller.kind]
-        if verdict != ALLOWED and not (endpoint.access.signed and ("s" in request.query or "e" in request.query)):
-            raise refused_by_access(verdict)
-        return await endpoint.respond(request, caller)
+        if verdict == ALLOWED and self._covers(caller.scope):
+            return await endpoint.respond(request, caller)
+        nobody = replace(_UNKNOWN_CALLER, address=caller.address)
+        if endpoint.access.signed and ("s" in request.query or "e" in request.query):
+            return await endpoint.respond(request, nobody)  # whatever else it may be
+        if verdict == ALLOWED and endpoint.access.anonymous == ALLOWED:
+            return await self._respond_to_narrow_key(request, nobody)
+        raise refused_by_access(403 if verdict == ALLOWED else verdict)
+
+    def _covers(self, scope: Scope) -> bool:
+        match scope:
+            case Scope.ALL:
+                return True
+            case Scope.READ:
+                return self._only_reads
+            case Scope.METRICS:
+                return self.endpoint.access.metrics
+
+    async def _respond_to_narrow_key(self, request: web.Request, nobody: Caller) -> web.StreamResponse:
+        """What anybody may do it may do too, but not with its owner's rights."""
+        try:
+            return await self.endpoint.respond(request, nobody)
+        except Refused as refused:
+            if refused.problem.status == HTTPStatus.UNAUTHORIZED:
+                raise refused_by_access(403) from None  # the key is a good one
+            raise
+
+    async def _identified(self, request: web.Request) -> Caller:
+        """A wrong credential counts as a request of nobody known. Raises `Refused`, `TooManyTries`."""
+        try:
+            return await self._authenticator.identify(request, is_public=self.endpoint.access.anonymous == ALLOWED)
+        except Refused:
+            await self._count(replace(_UNKNOWN_CALLER, address=self._authenticator.address_of(request)))
+            raise
+
+    async def _count(self, caller: Caller) -> None:
+        """So many requests a minute; this machine's own user may ask as often as it likes. Raises `TooManyTries`."""
+        if self._rates is None or caller.is_local:
+            return
+        if caller.key_id is not None:
+            wait = await self._rates.hit(Rate.REQUESTS, f"key:{caller.key_id}")
+        elif caller.account_id is not None:
+            wait = await self._rates.hit(Rate.REQUESTS, f"account:{caller.account_id}")
+        else:
+            wait = await self._rates.hit(Rate.ANONYMOUS_REQUESTS, caller.address)
+        if wait is not None:
+            raise TooManyTries("Too many requests; wait a little.", retry_after=wait)
 
 
-def build_app(api: Api, *, authenticator: Identifies, state: ServiceState, max_body: int = MAX_BODY) -> web.Application:
+def build_app(
+    api: Api, *, authenticator: Identifies, state: ServiceState, rates: Rates | None = None, max_body: int = MAX_BODY
+) -> web.Application:
     """The application with every endpoint of the `Api`. `state` is read at each request."""
     app = web.Application(middlewares=[_Errors(api).middleware], client_max_size=max_body)
     app.on_response_prepare.append(_finish_headers)
     for endpoint in api.endpoints:
-        served = Served(endpoint, authenticator, state)
+        served = Served(endpoint, authenticator, state, rates)
         for path in _spellings(endpoint.path):
             for method in ("GET", "HEAD") if endpoint.method == "GET" else (endpoint.method,):
                 app.router.add_route(method, path, served.respond, expect_handler=_expect)
@@ -91,6 +144,9 @@ async def _finish_headers(request: web.Request, response: web.StreamResponse) ->
     for name, value in SECURITY_HEADERS.items():
         headers.setdefault(name, value)
     headers["X-Request-ID"] = request[REQUEST_ID]
+    if request.get(COOKIE_IS_OLD):
+        # Not `del_cookie`: by now the cookies have been written into the headers.
+        headers.add("Set-Cookie", f"{COOKIE}=; Max-Age=0; Path=/")
     headers["Server"] = "magpie"
 
 

@@ -22,6 +22,7 @@ from service.errors import (
     VideoPrivate,
 )
 from service.fetching import Fetched, FetchRequest, FetchWatcher, Identified
+from service.limits import NoQuota
 from service.media_url import MediaUrl
 from service.model import DownloadSession, Job, JobStatus, Origin, Outcome, Phase
 from service.ports import Transaction
@@ -422,7 +423,7 @@ async def test_within_one_download_session_a_live_twin_is_returned(house: House)
 
 
 @dataclass
-class OneAtATime:
+class OneAtATime(NoQuota):
     """A quota with a place for one running job, and for a few jobs in all."""
 
     admitted: int = 0
@@ -437,8 +438,8 @@ class OneAtATime:
     async def refund(self, transaction: Transaction, job: Job) -> None:
         self.refunded.append(job)
 
-    async def may_start(self, transaction: Transaction, job: Job) -> bool:
-        return not [other for other in await transaction.jobs.live() if other.status is JobStatus.PROCESSING and other.id != job.id]
+    async def free_places(self, transaction: Transaction, payer: str) -> int | None:
+        return 0 if [job for job in await transaction.jobs.live() if job.status is JobStatus.PROCESSING] else 1
 
 
 async def test_the_quota_is_asked_and_a_job_without_a_place_waits_for_one(house: House) -> None:

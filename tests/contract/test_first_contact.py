@@ -9,8 +9,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.accounts import Admission, Members, Person
 from service.chat import Member, Place
+from service.members import Admission, Members, Person
 from storage import tables
 from storage.database import SqlDatabase
 from storage.migrate import upgrade

@@ -1,4 +1,7 @@
-"""Somebody forgotten: on SQLite and PostgreSQL, on local disk and S3."""
+"""Somebody forgotten, or joined to another account: on SQLite and PostgreSQL, on local disk and S3.
+
+A table that names an account is handled by forgetting and by merging, or a test here fails for it.
+"""
 
 from __future__ import annotations
 
@@ -6,28 +9,35 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy as sa
 from obstore.store import S3Store
 
+from service.audit import Act, AuditEntry
 from service.chat import Card, CardState, Delivery, Member, Place, Preferences, TelegramUser
+from service.credentials import ApiKey, OneTimeCode, Purpose, Scope, digest_of
 from service.descriptions import ListItem
 from service.downloads import Order
+from service.errors import LastSuperuser
 from service.forgetting import Forgetting
+from service.limits import Charge
 from service.media_url import MediaUrl
 from service.model import DownloadSession, Job, JobFile, MediaFile, MediaKey, Origin
-from service.ports import Media
+from service.ports import Media, Transaction
 from service.selection import MediaType, Selection
 from storage import tables
 from storage.database import SqlDatabase
 from storage.media import DiskMedia, S3Media
+from storage.merges import HANDLED
 from storage.migrate import upgrade
 from tests.support.fakes import FakeClock
 from tests.support.house import House, living
 
-NAMES_AN_ACCOUNT = {"account_id", "owner_id"}
+NAMES_AN_ACCOUNT = {"account_id", "owner_id", "subject_id"}
+"""Columns with an account's number; a foreign key to accounts is one whatever its name."""
 
 
 @dataclass
@@ -87,14 +97,19 @@ async def room(database_url: str, tmp_path: Path) -> AsyncIterator[Room]:
         yield Room(house=house, forgetting=forgetting, ann=ann, ben=ben)
 
 
+def naming_columns() -> list[sa.Column[Any]]:
+    columns = [column for table in tables.metadata.sorted_tables for column in table.c]
+    return [one for one in columns if one.name in NAMES_AN_ACCOUNT or one.references(tables.accounts.c.id)]
+
+
 async def tables_that_name(database: SqlDatabase, account_id: int) -> set[str]:
-    """Every table with a column for an account, as the metadata tells."""
+    """Every table with a row that names the account, in a column for an account or in words (`account:5`)."""
     found = set()
+    texts = [column for table in tables.metadata.sorted_tables for column in table.c if isinstance(column.type, sa.String)]
     async with database.reader.connect() as connection:
-        for table in tables.metadata.sorted_tables:
-            for column in table.c:
-                if column.name in NAMES_AN_ACCOUNT and (await connection.execute(sa.select(column).where(column == account_id))).first():
-                    found.add(table.name)
+        for column, value in [*((one, account_id) for one in naming_columns()), *((one, f"account:{account_id}") for one in texts)]:
+            if (await connection.execute(sa.select(column).where(column == value))).first():
+                found.add(column.table.name)
     return found
 
 
@@ -118,13 +133,32 @@ async def fill(room: Room, member: Member) -> None:
     async with room.house.database.write() as transaction:
         await transaction.cards.add(card)
         await transaction.deliveries.add(Delivery(card_id=card.id, job_id=job.id, created_at=job.created_at))
+        await add_what_accounts_have(transaction, member, job)
+
+
+async def add_what_accounts_have(transaction: Transaction, member: Member, job: Job) -> None:
+    """Keys, codes, cookies, charges, and what was done by it and to it."""
+    account_id, now = member.account.id, job.created_at
+    digest = digest_of(member.account.username)
+    await transaction.api_keys.add(ApiKey(account_id=account_id, name="K", start="mgp_", digest=digest, scope=Scope.ALL, created_at=now))
+    await transaction.one_time_codes.put(
+        OneTimeCode(digest=digest, purpose=Purpose.RESET, account_id=account_id, created_at=now, expires_at=now + timedelta(days=1))
+    )
+    await transaction.site_cookies.put(account_id, f"{member.user.id}.example.com", "secret", now)
+    await transaction.charges.add(Charge(job_id=job.id, payer=f"account:{account_id}", account_id=account_id, charged_at=now))
+    await transaction.audit.add(AuditEntry(at=now, account_id=account_id, action=Act.LOGGED_IN, subject_id=account_id))
+    await transaction.audit.add(AuditEntry(at=now, account_id=None, action=Act.BLOCKED, subject_id=account_id))
+
+
+def test_merging_handles_every_table_that_names_an_account() -> None:
+    assert {column.table.name for column in naming_columns()} == HANDLED
 
 
 async def test_no_row_of_theirs_is_left_in_any_table(room: Room) -> None:
     await fill(room, room.ann)
-    with_an_account = {table.name for table in tables.metadata.sorted_tables if NAMES_AN_ACCOUNT & set(table.c.keys())}
-    assert await tables_that_name(room.house.database, room.ann.account.id) == with_an_account, "else this test proves nothing"
-    await room.forgetting.forget(room.ann)
+    with_an_account = {column.table.name for column in naming_columns()}
+    assert with_an_account - await tables_that_name(room.house.database, room.ann.account.id) == set(), "else this test proves nothing"
+    await room.forgetting.forget(room.ann.account)
     assert await tables_that_name(room.house.database, room.ann.account.id) == set()
     async with room.house.database.reader.connect() as connection:
         owned = (tables.accounts.c.id, tables.jobs.c.id, tables.job_files.c.name, tables.media_files.c.id, tables.deliveries.c.id)
@@ -132,10 +166,44 @@ async def test_no_row_of_theirs_is_left_in_any_table(room: Room) -> None:
     assert left == [[0, room.ben.account.id], [], [], [], []]
 
 
+async def test_only_that_an_account_was_deleted_is_told_afterwards(room: Room) -> None:
+    await fill(room, room.ann)
+    forgetting = Forgetting(database=room.house.database, downloads=room.house.downloads, media=room.house.media, clock=room.house.clock)
+    for _ in range(2):
+        await forgetting.forget(room.ann.account)
+    async with room.house.database.read() as transaction:
+        (told,), _ = await transaction.audit.page()
+    assert (told.action, told.account_id, told.subject_id, told.details) == (Act.ACCOUNT_DELETED, None, room.ann.account.id, None)
+
+
+async def test_who_alone_looks_after_things_is_not_forgotten(room: Room) -> None:
+    await fill(room, room.ann)
+    async with room.house.database.write() as transaction:
+        await transaction.accounts.make_superuser(room.ann.account.id)
+    with pytest.raises(LastSuperuser):
+        await room.forgetting.forget(room.ann.account)
+    assert len(room.house.stored()) == 3
+    async with room.house.database.write() as transaction:
+        await transaction.accounts.make_superuser(room.ben.account.id)
+    await room.forgetting.forget(room.ann.account)
+    assert room.house.stored() == []
+
+
+async def test_nothing_names_an_account_that_was_merged_into_another(room: Room) -> None:
+    for member in (room.ann, room.ben):
+        await fill(room, member)
+    before = await tables_that_name(room.house.database, room.ann.account.id)
+    async with room.house.database.write() as transaction:
+        await transaction.merges.merge(room.ann.account.id, room.ben.account.id)
+        await transaction.accounts.remove(room.ann.account.id)
+    assert await tables_that_name(room.house.database, room.ann.account.id) == set()
+    assert before - await tables_that_name(room.house.database, room.ben.account.id) == set()
+
+
 async def test_no_file_of_theirs_is_left(room: Room) -> None:
     await fill(room, room.ann)
     assert len(room.house.stored()) == 3
-    await room.forgetting.forget(room.ann)
+    await room.forgetting.forget(room.ann.account)
     assert room.house.stored() == []
 
 
@@ -143,7 +211,7 @@ async def test_another_keeps_every_row_and_file(room: Room) -> None:
     for member in (room.ann, room.ben):
         await fill(room, member)
     before = await tables_that_name(room.house.database, room.ben.account.id)
-    await room.forgetting.forget(room.ann)
+    await room.forgetting.forget(room.ann.account)
     assert await tables_that_name(room.house.database, room.ben.account.id) == before
     assert len(room.house.stored()) == 3
 
@@ -152,7 +220,7 @@ async def test_what_both_had_stays_readable_and_in_the_store(room: Room) -> None
     await room.had(room.ann, "1")
     again = await room.had(room.ann, "1")
     of_ben = await room.had(room.ben, "1")
-    await room.forgetting.forget(room.ann)
+    await room.forgetting.forget(room.ann.account)
     assert await room.shown(of_ben) == b"body 1"
     assert again.account_id == room.ann.account.id
     later = await room.had(room.ben, "1")
@@ -238,7 +306,7 @@ async def keep(room: Room, media: Media, name: str, *members: Member) -> MediaFi
 async def test_their_bytes_go_and_shared_ones_stay_in_either_store(room: Room, media: Media) -> None:
     own = await keep(room, media, "own", room.ann)
     shared = await keep(room, media, "shared", room.ann, room.ben)
-    await Forgetting(database=room.house.database, downloads=room.house.downloads, media=media).forget(room.ann)
+    await Forgetting(database=room.house.database, downloads=room.house.downloads, media=media).forget(room.ann.account)
     async with room.house.database.read() as transaction:
         (kept,) = await transaction.media_files.under(shared.key)
     assert not await media.exists(own.location)

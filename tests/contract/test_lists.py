@@ -234,7 +234,7 @@ async def test_a_list_can_be_cancelled_while_its_items_end(house: House) -> None
 class AtMost(NoQuota):
     """So many jobs, and no more."""
 
-    left: int = 3
+    left: int = 2
     admitted: list[Job] = field(default_factory=list)
 
     async def admit(self, transaction: Transaction, job: Job) -> None:

@@ -73,6 +73,13 @@ class Bench:
             for job in jobs:
                 await transaction.queue.enqueue(job)
 
+    async def settled(self) -> None:
+        """The number of places is what was asked for last."""
+        async with asyncio.timeout(20):
+            while self.engine.is_changing_width:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.5)  # the engine's own thread takes it up
+
     async def until(self, number: int) -> None:
         """A hang guard, not a measure."""
         async with asyncio.timeout(20):
@@ -119,6 +126,39 @@ async def test_no_more_jobs_run_at_once_than_there_are_places(bench: Bench) -> N
     bench.gate.set()
     await bench.until(6)
     assert bench.most == 2
+
+
+async def test_more_places_take_effect_while_the_engine_runs(bench: Bench) -> None:
+    bench.engine.widen(5)
+    await bench.enter(*(bench.job() for _ in range(6)))
+    await bench.until(5)
+    await asyncio.sleep(0.3)
+    bench.gate.set()
+    await bench.until(6)
+    assert bench.most == 5
+
+
+async def test_fewer_places_take_effect_while_the_engine_runs(bench: Bench) -> None:
+    bench.engine.widen(1)
+    await bench.settled()
+    await bench.enter(*(bench.job() for _ in range(3)))
+    await bench.until(1)
+    await asyncio.sleep(0.3)
+    bench.gate.set()
+    await bench.until(3)
+    assert bench.most == 1
+
+
+async def test_of_several_changes_of_the_places_the_last_one_stays(bench: Bench) -> None:
+    for width in (5, 1, 4):
+        bench.engine.widen(width)
+    await bench.settled()
+    await bench.enter(*(bench.job() for _ in range(6)))
+    await bench.until(4)
+    await asyncio.sleep(0.3)
+    bench.gate.set()
+    await bench.until(6)
+    assert bench.most == 4
 
 
 async def test_a_lane_with_one_job_does_not_wait_for_the_end_of_a_long_one(bench: Bench) -> None:

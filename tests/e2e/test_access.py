@@ -4,72 +4,149 @@ from __future__ import annotations
 
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 import requests
 
 from tests.e2e.conftest import StartService
-from tests.support.running import AUTO_DOWNLOAD, HANG, ROOT, Running, free_port
-from webapi.auth import CallerKind
+from tests.support.running import AUTO_DOWNLOAD, HANG, ROOT, MediaSiteProcess, Running, free_port
 
-AS = {CallerKind.ANONYMOUS: {"X-Forwarded-For": "203.0.113.9"}, CallerKind.LOCAL: {}}
 METHODS = ("get", "post", "put", "patch", "delete")
+PASSWORD = "a long enough pass phrase"
+ROLES = ("anonymous", "local", "owner", "other", "superuser")
+FROM_OUTSIDE = {"X-Forwarded-For": "203.0.113.9"}
+"""What a proxy adds: no local trust."""
+VIDEO = "https://www.youtube.com/watch?v=ACCESSxxx01"
+MAY_BE_MISSING = frozenset({"/api/v1/users/me/telegram/{telegram_id}", "/chat/files/{file_id}", "/telegram/webhook"})
+"""Where there is nothing of the owner's to be had without Telegram or a chat: 404 is what everybody gets who may ask."""
 
 
-def operations(service: Running) -> Iterator[tuple[str, str, dict[str, Any]]]:
+@dataclass
+class World:
+    """A service with a superuser and two users; the first of them, the owner, has one of each thing."""
+
+    service: Running
+    headers: dict[str, dict[str, str]] = field(default_factory=lambda: {"anonymous": FROM_OUTSIDE, "local": {}})
+    ids: dict[str, str] = field(default_factory=dict)
+
+    def call(self, role: str, method: str, path: str, **more: Any) -> requests.Response:
+        headers = {**self.headers[role], **more.pop("headers", {})}
+        # Not the body: a stream of events has no end.
+        return requests.request(method, self.service.url + path, headers=headers, timeout=HANG, allow_redirects=False, stream=True, **more)
+
+    def add(self, role: str, *, is_superuser: bool = False) -> None:
+        about = {"username": role, "email": f"{role}@example.com", "password": PASSWORD, "is_superuser": is_superuser}
+        made = self.call("local", "post", "/api/v1/users/", json=about)
+        assert made.ok, made.text
+        self.ids[role] = str(made.json()["id"])
+        login = self.call("anonymous", "post", "/api/v1/login/access-token", data={"username": role, "password": PASSWORD})
+        assert login.ok, login.text
+        self.headers[role] = {**FROM_OUTSIDE, "Authorization": f"Bearer {login.json()['access_token']}"}
+
+    def furnish(self) -> None:
+        """What belongs to the owner."""
+        done = self.call("owner", "post", AUTO_DOWNLOAD, json={"url": VIDEO}).json()
+        folder, job, name = done["file_path"].removeprefix("/media/downloads/").split("/", 2)
+        self.ids |= {"job_id": done["job_id"], "folder": folder, "job": job, "file": name}
+        key = self.call("owner", "post", "/api/v1/users/me/api-keys/", json={"name": "a key"}).json()
+        self.ids["key_id"] = str(key["id"])
+        self.call("owner", "put", "/api/v1/users/me/cookies/example.com", json={"cookies": '{"a": "b"}'})
+
+
+@pytest.fixture(scope="module")
+def world(site: MediaSiteProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with Running.beside(site, tmp_path_factory.mktemp("world"), auto_download_hosts="*") as running:
+        made = World(running)
+        made.add("superuser", is_superuser=True)
+        made.add("owner")
+        made.add("other")
+        made.furnish()
+        yield made
+
+
+def operations(service: Running) -> list[tuple[str, str, dict[str, Any]]]:
     paths = requests.get(f"{service.url}/openapi.json", timeout=HANG).json()["paths"]
-    for path, item in paths.items():
-        for method in METHODS:
-            if method in item:
-                yield method, path, item[method]
+    found = [(method, path, item[method]) for path, item in paths.items() for method in METHODS if method in item]
+    # What takes the owner's things away comes last, and at the very end what takes the account away.
+    return sorted(found, key=lambda one: (one[:2] == ("delete", OWN_ACCOUNT), one[0] == "delete", one[1], one[0]))
 
 
-def status(service: Running, method: str, path: str, caller: CallerKind, query: str = "") -> int:
-    for name in ("{job_id}", "{folder}", "{job}"):
-        path = path.replace(name, str(uuid4()))
-    path = path.replace("{file}", "x.mp3").replace("{name}", "swagger.js").replace("{file_id}", "x")
-    assert "{" not in path, "the test does not know what to write there"
-    # Not the body: a stream of events has no end.
-    with requests.request(
-        method, service.url + path + query, headers=AS[caller], timeout=HANG, allow_redirects=False, stream=True
-    ) as answer:
-        return answer.status_code
+OWN_ACCOUNT = "/api/v1/users/me"
 
 
-def test_there_is_a_way_to_call_as_every_kind_of_caller() -> None:
-    assert set(AS) == set(CallerKind)
+def body_of(method: str, path: str, world: World) -> dict[str, Any]:
+    """What makes sense there; the thing that it names is the owner's."""
+    bodies: dict[tuple[str, str], Any] = {
+        ("post", "/audio_dl/api/auto-download"): {"url": VIDEO, "wait": False},
+        ("put", "/api/v1/users/me/cookies/{site}"): {"cookies": '{"a": "b"}'},
+        ("post", "/api/v1/users/me/api-keys"): {"name": "another"},
+        ("put", "/api/v1/users/me/preferences"): {"language": "de"},
+        ("post", "/api/link-session"): {"session_id": world.ids.get("session_id")},
+    }
+    if method not in {"post", "put"}:
+        return {}
+    return {"json": bodies.get((method, path.rstrip("/")), {})}
 
 
-def test_every_operation_declares_a_verdict_for_every_kind_of_caller(service: Running) -> None:
-    found = {f"{method} {path}": set(operation.get("x-access", ())) - {"signed"} for method, path, operation in operations(service)}
-    assert len(found) > 10
-    assert found == {operation: {kind.value for kind in CallerKind} for operation in found}
+def path_of(path: str, world: World) -> str:
+    known = {**world.ids, "user_id": world.ids["owner"], "telegram_id": "1", "site": "example.com", "name": "swagger.js", "file_id": "x"}
+    for name, value in known.items():
+        path = path.replace(f"{{{name}}}", value)
+    assert "{" not in path, f"the test does not know what to write there: {path}"
+    return path
 
 
-@pytest.mark.parametrize("caller", CallerKind)
-def test_every_operation_does_what_it_declares(service: Running, caller: CallerKind) -> None:
+def an_unowned_session(world: World) -> None:
+    """One that names the owner, as `username` in a request from afar would."""
+    answer = world.call("local", "post", AUTO_DOWNLOAD, json={"url": f"{VIDEO}&n={uuid4()}", "username": "owner", "wait": False})
+    world.ids["session_id"] = answer.json()["session_id"]
+    with closing(sqlite3.connect(world.service.data / "magpie.db", timeout=HANG)) as database, database:
+        database.execute(
+            "update download_sessions set owner_id = null, requested_username = 'owner' where id = ?",
+            (UUID(world.ids["session_id"]).hex,),
+        )
+
+
+def test_every_operation_declares_a_verdict_for_every_kind_of_caller(world: World) -> None:
+    declared = {f"{method} {path}": set(about.get("x-access", ())) - {"signed"} for method, path, about in operations(world.service)}
+    assert len(declared) > 30
+    assert declared == {operation: set(ROLES) for operation in declared}
+
+
+@pytest.mark.parametrize("role", ["anonymous", "other", "local", "superuser", "owner"])
+def test_every_operation_does_what_it_declares(world: World, role: str) -> None:
     wrong = []
-    for method, path, operation in operations(service):
-        verdict = operation["x-access"][caller.value]
-        got = status(service, method, path, caller)
-        if got in {401, 403} if verdict == "allowed" else got != verdict:
-            wrong.append(f"{method} {path} as {caller}: {got} instead of {verdict}")
-        if got >= 500:
-            wrong.append(f"{method} {path} as {caller}: {got}")
+    for method, path, about in operations(world.service):
+        if path.rstrip("/") == "/api/link-session":
+            an_unowned_session(world)
+        verdict = about["x-access"][role]
+        with world.call(role, method, path_of(path, world), **body_of(method, path, world)) as answer:
+            got = answer.status_code
+        if verdict != "allowed":
+            fits = got == verdict
+        else:
+            fits = got not in {401, 403} and got < 500 and (got != 404 or path in MAY_BE_MISSING or role in {"local", "superuser"})
+        if not fits:
+            wrong.append(f"{method} {path} as {role}: {got} instead of {verdict}")
+    if role in {"other", "owner"}:
+        world.add(role)  # who has just been deleted
     assert wrong == []
 
 
-@pytest.mark.parametrize("caller", CallerKind)
-def test_a_wrong_signature_opens_nothing_to_anybody(service: Running, caller: CallerKind) -> None:
-    signed = [(method, path) for method, path, operation in operations(service) if "signed" in operation["x-access"]]
+@pytest.mark.parametrize("role", ROLES)
+def test_a_wrong_signature_opens_nothing_to_anybody(world: World, role: str) -> None:
+    signed = [(method, path) for method, path, about in operations(world.service) if "signed" in about["x-access"]]
     assert signed
-    assert {status(service, method, path, caller, "?e=99999999999&s=AAAAAAAAAAAAAAAAAAAAAA") for method, path in signed} == {403}
+    query = "?e=99999999999&s=AAAAAAAAAAAAAAAAAAAAAA"
+    assert {world.call(role, method, path_of(path, world) + query).status_code for method, path in signed} == {403}
 
 
 @pytest.mark.parametrize(
@@ -152,7 +229,7 @@ def test_a_request_as_one_sends_it_to_a_proxy_is_not_trusted(service: Running) -
 
 def test_a_refusal_has_the_routes_shape_and_writes_nothing(start: StartService) -> None:
     service = start()
-    answer = service.post_auto_download("https://youtu.be/abcdefghijk", headers=AS[CallerKind.ANONYMOUS])
+    answer = service.post_auto_download("https://youtu.be/abcdefghijk", headers=FROM_OUTSIDE)
     assert (answer.status_code, answer.json()) == (401, {"success": False, "error": "Not authenticated", "code": "not_authenticated"})
     assert service.rows("select id from jobs") == []
 
@@ -175,11 +252,11 @@ def test_a_loopback_public_url_changes_nothing(start: StartService) -> None:
 
 def test_anonymous_downloads_are_open_when_the_operator_says_so(start: StartService) -> None:
     service = start(anonymous_downloads="true", auto_download_hosts="youtube.com,youtu.be")
-    answer = service.post_auto_download("https://youtu.be/abcdefghijk", headers=AS[CallerKind.ANONYMOUS])
+    answer = service.post_auto_download("https://youtu.be/abcdefghijk", headers=FROM_OUTSIDE)
     assert answer.status_code == 200
-    refused = service.post_auto_download("https://example.com/x.mp4", headers=AS[CallerKind.ANONYMOUS])
+    refused = service.post_auto_download("https://example.com/x.mp4", headers=FROM_OUTSIDE)
     assert (refused.status_code, refused.json()["error"]) == (400, "Only YouTube URLs are supported")
-    job = requests.get(f"{service.url}/api/jobs/{answer.json()['job_id']}", headers=AS[CallerKind.ANONYMOUS], timeout=HANG)
+    job = requests.get(f"{service.url}/api/jobs/{answer.json()['job_id']}", headers=FROM_OUTSIDE, timeout=HANG)
     assert job.status_code == 401
 
 

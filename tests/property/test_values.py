@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from email.message import Message
 from urllib.parse import unquote, urlsplit
 
+import pytest
 import urllib3.util
 from hypothesis import example, given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
 
 from magpie.config import YOUTUBE_HOSTS
 from magpie.logs import HIDDEN, redacted
@@ -16,7 +19,10 @@ from scraper.egress import EgressPolicy
 from service.errors import InvalidUrl
 from service.media_url import MediaUrl
 from service.naming import safe_name
+from service.selection import FORMATS, QUALITIES, Selection
 from webapi.media import attachment, media_path, media_url_path
+from webapi.own import PreferencesView
+from webapi.parameters import Integer
 
 HOSTS = st.sampled_from(
     [
@@ -108,3 +114,26 @@ def test_every_title_survives_the_way_through_headers_and_addresses(title: str, 
 def test_a_password_in_an_address_never_reaches_a_log(password: str, around: str) -> None:
     line = redacted(f"{around} https://user:{password}@host.example/path")
     assert f"https://{HIDDEN}@host.example/path" in line
+
+
+# --- what the document says of values ---------------------------------------------------------------------------------
+
+SELECTION = PreferencesView.model_json_schema()["properties"]["selection"]["anyOf"][0]["pattern"]
+SELECTIONS = st.sampled_from([(kind, form, quality) for kind in FORMATS for form in FORMATS[kind] for quality in QUALITIES[kind]])
+
+
+@given(SELECTIONS)
+def test_the_document_knows_every_selection(parts: tuple[str, str, str]) -> None:
+    assert re.search(SELECTION, Selection.of(*parts).key)
+
+
+@given(st.from_regex(SELECTION, fullmatch=True).filter(bool))
+def test_every_selection_that_the_document_knows_is_one(text: str) -> None:
+    media_type, form, quality = text.split(":")
+    assert Selection.of(media_type, form, quality)
+
+
+@given(st.one_of(st.booleans(), st.integers().map(str)))
+def test_what_only_looks_like_a_number_is_none_in_a_body(value: object) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(Integer).validate_python(value)

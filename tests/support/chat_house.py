@@ -17,23 +17,29 @@ import sqlalchemy as sa
 
 from bot.application import ChatParts, ChatState, TelegramChat
 from bot.connection import ChatOptions
+from bot.routing import AccountParts
 from sandbox.bot_api import TOKEN, BotApi
 from sandbox.bot_api.values import media_object
-from service.accounts import Admission, Members
 from service.cards import CardPolicy, ChatCards
 from service.deliveries import Deliveries
 from service.descriptions import Description, DescriptionKind
 from service.fetching import Fetched, FetchedFile, FetchRequest, FetchWatcher, Identified
 from service.forgetting import Forgetting
 from service.history import Histories
-from service.limits import NoQuota
+from service.limits import NoQuota, Quotas
 from service.media_url import MediaUrl
+from service.members import Admission, Members
+from service.own_sessions import OwnSessions
 from service.posts import Posts
 from service.selection import MediaType
 from storage import tables
+from storage.database import SqlDatabase
 from storage.migrate import upgrade
-from tests.support.fakes import FakeWeb
+from storage.own_sessions import SqlOwnSessions
+from storage.statistics import SqlStatistics
+from tests.support.fakes import FakeClock, FakeWeb
 from tests.support.house import House, RealIds
+from tests.support.people import Town
 
 ALICE, BOB, STRANGER = 1001, 1002, 1666
 AT_ONCE = timedelta(0)
@@ -42,14 +48,14 @@ _UPLOAD = {"file", "size"}
 _SMALL_THINGS = frozenset({"thumbnail.jpg", "card.jpg"})
 
 
-class RunningClock:
-    """The machine's own."""
+class RunningClock(FakeClock):
+    """The machine's own, until it is moved ahead of it."""
 
     def now(self) -> datetime:
-        return datetime.now(UTC)
+        return datetime.now(UTC) + (self.time - FakeClock.time)
 
     def monotonic(self) -> float:
-        return datetime.now(UTC).timestamp()
+        return self.now().timestamp()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,11 +78,11 @@ class ChatWeb(FakeWeb):
     stops_after: int | None = None
     """So many downloads go through, the next ones wait at a gate."""
 
-    async def describe(self, url: MediaUrl, trust_class: str = "public") -> Description:
+    async def describe(self, url: MediaUrl, trust_class: str = "public", cookies: str | None = None) -> Description:
         if self.unexpected is not None:
             raise self.unexpected
         if url.text not in self.posts:
-            return await super().describe(url, trust_class)
+            return await super().describe(url, trust_class, cookies)
         self.described.append(url.text)
         number = url.text.rpartition("/")[2]
         count = len(self.posts[url.text])
@@ -124,6 +130,7 @@ class ChatHouse(House):
     said: list[str] = field(default_factory=list)
     is_paced: bool = False
     token: str = TOKEN
+    chat_clock: RunningClock = field(default_factory=RunningClock)
 
     async def start(self) -> None:
         await super().start()
@@ -142,7 +149,7 @@ class ChatHouse(House):
                 await asyncio.sleep(0.01)
 
     def _chat(self) -> TelegramChat:
-        clock = RunningClock()
+        clock = self.chat_clock
         database, downloads = self.database, self.downloads
         parts = ChatParts(
             database=database,
@@ -158,12 +165,13 @@ class ChatHouse(House):
             deliveries=Deliveries(database),
             histories=Histories(database),
             posts=Posts(database=database, media=self.media, events=self.events, quota=NoQuota(), clock=clock, policy=self.policy),
-            forgetting=Forgetting(database=database, downloads=downloads, media=self.media),
+            forgetting=Forgetting(database=database, downloads=downloads, media=self.media, clock=clock),
             media=self.media,
             thumbnails=self.web,
             links=lambda file: f"{self.public_url}/{quote(file.path)}" if self.public_url else None,
             events=self.events,
             clock=clock,
+            accounts=self._accounts(database, clock),
         )
         options = ChatOptions(
             token=self.token,
@@ -173,6 +181,21 @@ class ChatHouse(House):
             is_paced=self.is_paced,
         )
         return TelegramChat(parts, options, self.said.append)
+
+    def _accounts(self, database: SqlDatabase, clock: RunningClock) -> AccountParts:
+        self.town = Town(database, clock)
+        rows = SqlOwnSessions(database)
+        return AccountParts(
+            accounts=self.town.accounts,
+            logins=self.town.logins,
+            pairing=self.town.pairing,
+            jars=self.town.jars,
+            sessions=self.town.sessions,
+            own_sessions=OwnSessions(rows=rows, database=database, downloads=self.downloads, media=self.media),
+            statistics=SqlStatistics(database),
+            quotas=Quotas(clock),
+            address=self.public_url,
+        )
 
     async def restart(self) -> None:
         await self.stop()

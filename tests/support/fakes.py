@@ -61,10 +61,13 @@ class FakeWeb:
     etags: dict[str, str] = field(default_factory=dict)
     lists: dict[str, list[str]] = field(default_factory=dict)
     described: list[str] = field(default_factory=list)
+    cookies: list[str | None] = field(default_factory=list)
+    """What each look and each fetch was given."""
     breaks: list[FetchFailed] = field(default_factory=list)
     """Raised in the middle of the next downloads, one each."""
 
     async def fetch(self, request: FetchRequest, watcher: FetchWatcher) -> Fetched | None:
+        self.cookies.append(request.cookies)
         if pending := self.failures.get(request.url.text):
             raise pending.pop(0)
         if request.url.text not in self.pages:
@@ -116,8 +119,9 @@ class FakeWeb:
     async def check_address(self, url: MediaUrl) -> None:
         """Everything in this web may be reached."""
 
-    async def describe(self, url: MediaUrl, trust_class: str = "public") -> Description:
+    async def describe(self, url: MediaUrl, trust_class: str = "public", cookies: str | None = None) -> Description:
         del trust_class
+        self.cookies.append(cookies)
         self.described.append(url.text)
         if pending := self.failures.get(url.text):
             raise pending.pop(0)

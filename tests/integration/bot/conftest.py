@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +13,9 @@ import pytest
 import pytest_asyncio
 
 from sandbox.bot_api import User
-from service.accounts import Admission
+from service.cards import ChatCards
+from service.chat import Card, Member
+from service.members import Admission
 from tests.support.chat_house import ALICE, ChatHouse, chatting
 
 _ids = itertools.count(20_001)
@@ -47,6 +51,27 @@ def someone(house: ChatHouse) -> Someone:
         return house.api.user(next(_ids), first_name=first_name, **about)
 
     return new
+
+
+@dataclass
+class HeldStart:
+    """A card whose time is over waits at a gate: it was read who asked, and nothing is ordered yet."""
+
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@pytest.fixture
+def held_start(monkeypatch: pytest.MonkeyPatch) -> HeldStart:
+    held, start = HeldStart(), ChatCards.start_default
+
+    async def start_later(cards: ChatCards, card: Card, member: Member) -> Card:
+        held.reached.set()
+        await held.gate.wait()
+        return await start(cards, card, member)
+
+    monkeypatch.setattr(ChatCards, "start_default", start_later)
+    return held
 
 
 @pytest.fixture(autouse=True)

@@ -16,6 +16,7 @@ from sandbox.bot_api import User
 from service.chat import DeliveryState
 from service.descriptions import Description
 from service.errors import LimitReached, VideoPrivate
+from service.limits import NoQuota
 from service.media_url import MediaUrl
 from service.model import Job, JobStatus, Phase, Progress
 from service.ports import Transaction
@@ -29,7 +30,7 @@ NEVER = 600.0
 
 
 @dataclass
-class Quota:
+class Quota(NoQuota):
     """Nothing is left of it while it is full."""
 
     is_full: bool = False
@@ -38,13 +39,6 @@ class Quota:
         del transaction, job
         if self.is_full:
             raise LimitReached
-
-    async def refund(self, transaction: Transaction, job: Job) -> None:
-        """Nothing is charged."""
-
-    async def may_start(self, transaction: Transaction, job: Job) -> bool:
-        del transaction, job
-        return True
 
 
 async def answer(house: ChatHouse, query: str) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.accounts import Admission
 from service.errors import VideoPrivate
+from service.members import Admission
 from storage import tables
 from tests.support.chat_house import ALICE, BOB, STRANGER, ChatHouse, chatting
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from service.accounts import Admission
+from service.members import Admission
 from storage import tables
 from tests.support.chat_house import ALICE, BOB, STRANGER, ChatHouse, RunningClock, chatting
 

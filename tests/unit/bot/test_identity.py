@@ -9,9 +9,9 @@ import pytest
 from telegram import CallbackQuery, Chat, InaccessibleMessage, Message, Update, User
 
 from bot.identity import PSEUDO_USERS, Gate, TurnedAway, person_of, place_of
-from service.accounts import Person
 from service.chat import Member, Place
 from service.errors import Blocked, MagpieError, NotInvited
+from service.members import Person
 
 GROUP = Chat(-100_1, "supergroup")
 PRIVATE = Chat(7, "private")

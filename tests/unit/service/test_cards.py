@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from service.accounts import Admission, Members, Person
 from service.cards import CardPolicy, ChatCards, Find, Request
 from service.chat import Card, CardState, Member, Place, Preferences
 from service.deliveries import Deliveries
 from service.downloads import Order
 from service.errors import AlreadyChosen, CardGone, InvalidInput, JobNotFound, NotYours, VideoPrivate
 from service.media_url import MediaUrl
+from service.members import Admission, Members, Person
 from service.model import JobStatus, Origin
 from service.selection import Clip, Selection
 from storage.migrate import upgrade

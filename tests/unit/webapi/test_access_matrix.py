@@ -21,15 +21,20 @@ class As:
     def __init__(self, kind: CallerKind) -> None:
         self._kind = kind
 
-    async def identify(self, request: web.Request) -> Caller:
-        del request
+    async def identify(self, request: web.Request, *, is_public: bool = False) -> Caller:
+        del request, is_public
         return Caller(kind=self._kind, account_id=None, address="127.0.0.1")
+
+    def address_of(self, request: web.Request) -> str:
+        del request
+        return "127.0.0.1"
 
 
 def test_every_kind_of_caller_has_a_verdict_of_its_own() -> None:
     fields = {field.name: field.default for field in dataclasses.fields(Access)}
-    assert {*fields} - {"signed"} == {kind.value for kind in CallerKind}
-    assert all(fields[kind.value] is dataclasses.MISSING for kind in CallerKind), "a new kind must be decided on everywhere"
+    kinds = {"anonymous", "local", "owner", "other", "superuser"}
+    assert {*fields} - {"signed", "metrics", "reads"} == kinds
+    assert all(fields[kind] is dataclasses.MISSING for kind in kinds), "every endpoint must decide about each of them"
 
 
 def test_the_matrix_holds_every_endpoint_and_every_kind() -> None:
@@ -79,5 +84,5 @@ async def test_a_wrong_credential_is_refused_wherever_it_matters_who_calls(site:
 
 
 def test_the_common_verdicts() -> None:
-    assert [EVERYBODY.verdict(kind) for kind in CallerKind] == [ALLOWED, ALLOWED]
-    assert [TRUSTED.verdict(kind) for kind in CallerKind] == [401, ALLOWED]
+    assert [EVERYBODY.verdict(kind) for kind in CallerKind] == [ALLOWED] * 4
+    assert [TRUSTED.verdict(kind) for kind in CallerKind] == [401, ALLOWED, 403, 403]

@@ -80,9 +80,9 @@ async def test_only_listed_files_are_served(site: Site, name: str) -> None:
         assert got.status == 404
 
 
-async def test_the_root_is_json_for_programs_and_leads_a_browser_to_the_documentation(site: Site) -> None:
+async def test_the_root_is_json_for_programs_and_leads_a_browser_to_the_pages(site: Site) -> None:
     async with site.http.get("/") as got:
         body = await got.json()
         assert (body["name"], body["version"], body["docs"], body["health"]) == ("Birds", "1.0", "/docs", "/api/health")
     async with site.http.get("/", headers={"Accept": "text/html,*/*"}, allow_redirects=False) as got:
-        assert (got.status, got.headers["Location"]) == (302, "/docs")
+        assert (got.status, got.headers["Location"]) == (302, "/app/")

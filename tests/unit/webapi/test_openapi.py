@@ -45,19 +45,28 @@ def _references(value: Any) -> list[str]:
 
 def test_every_status_that_an_endpoint_can_give_is_described(described: dict[str, Any]) -> None:
     paths = described["paths"]
-    assert {*paths["/birds"]["post"]["responses"]} == {"201", "202", "400", "401", "413", "415", "422", "500", "503"}
-    assert {*paths["/birds/{bird_id}"]["get"]["responses"]} == {"200", "401", "404", "422", "500", "503"}
-    assert {*paths["/birds/{bird_id}"]["delete"]["responses"]} == {"200", "401", "403", "404", "422", "500", "503"}
-    assert {*paths["/signed"]["get"]["responses"]} == {"200", "401", "403", "500", "503"}
-    assert {*paths["/own"]["post"]["responses"]} == {"200", "400", "401", "413", "415", "500", "503"}
+    assert {*paths["/birds"]["post"]["responses"]} == {"201", "202", "400", "401", "403", "413", "415", "422", "429", "500", "503"}
+    assert {*paths["/birds/{bird_id}"]["get"]["responses"]} == {"200", "401", "403", "404", "422", "429", "500", "503"}
+    assert {*paths["/birds/{bird_id}"]["delete"]["responses"]} == {"200", "401", "403", "404", "422", "429", "500", "503"}
+    assert {*paths["/signed"]["get"]["responses"]} == {"200", "401", "403", "429", "500", "503"}
+    assert {*paths["/own"]["post"]["responses"]} == {"200", "400", "401", "403", "413", "415", "429", "500", "503"}
     own = paths["/own"]["post"]["responses"]
     bodies = {next(iter(own[status]["content"].values()))["schema"]["$ref"] for status in own if status != "200"}
     assert bodies == {"#/components/schemas/OwnBody"}
 
 
 def test_the_access_verdict_is_in_the_document(described: dict[str, Any]) -> None:
-    assert described["paths"]["/birds"]["post"]["x-access"] == {"anonymous": 401, "local": "allowed"}
-    assert described["paths"]["/signed"]["get"]["x-access"] == {"anonymous": 401, "local": "allowed", "signed": "allowed"}
+    assert described["paths"]["/birds"]["post"]["x-access"] == {
+        "anonymous": 401,
+        "local": "allowed",
+        "owner": 403,
+        "other": 403,
+        "superuser": 403,
+    }
+    assert described["paths"]["/signed"]["get"]["x-access"] == {
+        "anonymous": 401,
+        **dict.fromkeys(("local", "owner", "other", "superuser", "signed"), "allowed"),
+    }
     assert "security" not in described["paths"]["/hello"]["get"]
     assert described["paths"]["/birds"]["post"]["security"] == [{"bearer": []}, {"apiKey": []}, {}]
 
@@ -85,12 +94,12 @@ def test_an_api_without_endpoints_has_a_document_too() -> None:
     schemathesis.openapi.from_dict(document(Api(title="Empty", version="0"))).validate()
 
 
-def test_a_public_endpoint_that_asks_who_calls_may_answer_401() -> None:
+def test_a_public_endpoint_that_asks_who_calls_may_answer_401_and_429() -> None:
     from service.health import ServiceState
 
     api = Api(title="", version="")
     HealthEndpoints(state=ServiceState(), checks=[]).register(api)
     responses = {path: {*item["get"]["responses"]} for path, item in document(api)["paths"].items()}
-    assert responses["/api/health"] == {"200", "401", "500", "503"}
+    assert responses["/api/health"] == {"200", "401", "429", "500", "503"}
     assert responses["/api/health/simple"] == {"200", "500", "503"}
     assert EVERYBODY.is_public

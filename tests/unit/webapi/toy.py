@@ -101,7 +101,7 @@ def _add_birds(api: Api) -> None:
         """Add a bird."""
         return Reply(body, headers={"Location": "/birds/1"}) if body.wings else Reply(None, status=202)
 
-    @api.route("DELETE", "/birds/{bird_id}", access=Access(anonymous=401, local=403), tags=["Birds"])
+    @api.route("DELETE", "/birds/{bird_id}", access=Access(anonymous=401, local=403, owner=403, other=403, superuser=403), tags=["Birds"])
     async def delete_bird(bird_id: str) -> Shown:
         """Nobody may."""
         return Shown(name=bird_id, size=0)
@@ -172,7 +172,7 @@ def _add_failures(api: Api) -> None:
     async def fail(how: str) -> None:
         raise failures.get(how, NoSuchBird())
 
-    @api.route("GET", "/signed", access=Access(anonymous=401, local=ALLOWED, signed=True))
+    @api.route("GET", "/signed", access=Access(anonymous=401, local=ALLOWED, owner=ALLOWED, other=ALLOWED, superuser=ALLOWED, signed=True))
     async def signed() -> Shown:
         return Shown(name="opened", size=0)
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from service.accounts import Admission, Members, Person
 from service.chat import Place, Preferences
 from service.errors import Blocked, NotInvited
+from service.members import Admission, Members, Person
 from service.model import LOCAL_ACCOUNT
 from service.selection import Selection
 from storage import tables
