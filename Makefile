@@ -8,9 +8,8 @@ export UV_SYSTEM_CERTS = 1
 export UV_PYTHON_DOWNLOADS = never
 export UV_COMPILE_BYTECODE = 1
 
-TESTS = tests/property tests/integration tests/contract tests/unit tests/docs
-# Two processes: most tests wait for something now and then. A file stays together, since its tests share what they start; the
-# longest files come first.
+TESTS = tests/unit tests/contract tests/integration tests/docs tests/property
+# Two processes: most tests wait for something now and then. A file stays together, since its tests share what they start.
 TWO_AT_ONCE = -n 2 --dist loadfile
 
 .PHONY: run demo download doctor browser test test-all check format bench lock clean
