@@ -9,8 +9,8 @@ export UV_PYTHON_DOWNLOADS = never
 export UV_COMPILE_BYTECODE = 1
 
 TESTS = tests/unit tests/contract tests/integration tests/docs tests/property
-# Two processes: most tests wait for something now and then. A file stays together, since its tests share what they start.
-TWO_AT_ONCE = -n 2 --dist loadfile
+# Three processes for two cores: most tests wait for something now and then. A file stays together, since its tests share what they start.
+AT_ONCE = -n 3 --dist loadfile
 
 .PHONY: run demo download doctor browser test test-all check format bench lock clean
 
@@ -24,11 +24,11 @@ doctor: $(VENV)/.run
 	@$(BIN)/magpie doctor
 
 test: $(VENV)/.dev
-	$(BIN)/pytest $(TESTS) $(TWO_AT_ONCE) --cov --cov-report=term:skip-covered $(ARGS)
+	$(BIN)/pytest $(TESTS) $(AT_ONCE) --cov --cov-report=term:skip-covered $(ARGS)
 
 # The rest one by one: whole services, killed and started again.
 test-all: $(VENV)/.dev
-	$(BIN)/pytest $(TESTS) $(TWO_AT_ONCE) --cov --cov-report= $(ARGS)
+	$(BIN)/pytest $(TESTS) $(AT_ONCE) --cov --cov-report= $(ARGS)
 	$(BIN)/pytest tests/e2e --cov --cov-append --cov-report=term:skip-covered $(ARGS)
 
 check: $(VENV)/.dev
