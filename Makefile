@@ -8,9 +8,10 @@ export UV_SYSTEM_CERTS = 1
 export UV_PYTHON_DOWNLOADS = never
 export UV_COMPILE_BYTECODE = 1
 
-TESTS = tests/unit tests/contract tests/integration tests/docs tests/property
+# The longest file first, or it runs alone at the end.
+TESTS = tests/property tests/integration tests/contract tests/unit tests/docs
 # Three processes for two cores: most tests wait for something now and then. A file stays together, since its tests share what they start.
-AT_ONCE = -n 3 --dist loadfile
+AT_ONCE = -n 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: run demo download doctor browser test test-all check format bench lock clean
 

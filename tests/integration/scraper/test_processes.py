@@ -129,12 +129,17 @@ async def test_a_stopped_scraper_leaves_no_process_and_no_descriptor(bench: Benc
 
 
 async def test_twenty_fetches_leave_no_descriptor(bench: Bench) -> None:
-    for _ in range(5):
-        await bench.fetch("/media/clip.mp4", *CLIP)
-    before = len(list(Path("/proc/self/fd").iterdir()))
-    for _ in range(20):
-        await bench.fetch("/media/clip.mp4", *CLIP, trust_class=os.urandom(4).hex())
-    await until(lambda: len(list(Path("/proc/self/fd").iterdir())) <= before + 4)
+    async def strangers(number: int) -> int:
+        """Each of another trust class, so that every idle worker has been replaced by one of these."""
+        for _ in range(number):
+            await bench.fetch("/media/clip.mp4", *CLIP, trust_class=os.urandom(4).hex())
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    # As many idle workers as there can be, before the first count: each holds descriptors of its own.
+    before = await strangers(2 * bench.fetcher.pool.config.width)
+    assert len(bench.fetcher.pool._idle) == bench.fetcher.pool.config.width
+    await strangers(20)
+    await until(lambda: len(list(Path("/proc/self/fd").iterdir())) <= before)
 
 
 async def test_workers_are_used_again_within_a_trust_class_and_never_across(bench: Bench) -> None:
