@@ -10,6 +10,7 @@ import os
 import signal
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import timedelta
 from importlib.metadata import version
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from uuid import UUID
@@ -84,6 +85,8 @@ from webapi.telegram import add_webhook
 from webapi.webhooks import WebhookEndpoints
 
 log = logging.getLogger("magpie")
+PATIENCE = timedelta(seconds=5)
+"""With downloads that run at a stop. Docker kills after ten seconds, and what follows takes up to three."""
 
 
 class Service:
@@ -422,10 +425,15 @@ class Service:
             await self.sessions.flush()
 
     async def stop(self) -> None:
-        """Nothing accepted is lost: running jobs stay as they are in the queue and go on at the next start."""
+        """Nothing accepted is lost: running jobs have a moment to end, then they stay in the queue and go on at the next start."""
         self.state.move_to(Stage.STOPPING)
-        self.watching.close()
         await self._stop_chat()
+        # Whoever asks meanwhile is told when to come again; whoever waits or looks on hears how it ends.
+        if self._engine.running:
+            log.info("stopping: downloads have %d seconds to end; stop again to end it at once", PATIENCE.seconds)
+        await self._engine.drain(PATIENCE)
+        self.state.let_go()
+        self.watching.close()
         await self.server.stop_listening()
         let_go = await self._engine.stop()
         await self.server.close()

@@ -26,7 +26,7 @@ class ServiceState:
 
     def __init__(self, state: Stage = Stage.STARTING) -> None:
         self.state = state
-        self._stopping = asyncio.Event()
+        self._letting_go = asyncio.Event()
 
     @property
     def is_ready(self) -> bool:
@@ -38,12 +38,14 @@ class ServiceState:
 
     def move_to(self, stage: Stage) -> None:
         self.state = stage
-        if stage is Stage.STOPPING:
-            self._stopping.set()
 
-    async def until_stopping(self) -> None:
+    def let_go(self) -> None:
+        """Of a service that stops: what has not ended by now is not waited for any more."""
+        self._letting_go.set()
+
+    async def until_let_go(self) -> None:
         """For whoever waits for something else meanwhile."""
-        await self._stopping.wait()
+        await self._letting_go.wait()
 
 
 class Condition(StrEnum):

@@ -341,6 +341,8 @@ class JobEngine:
     def wake(self) -> None:
         """Look into the queue now. The limits stay where they are: in the queue."""
         self._last_work = asyncio.get_running_loop().time()
+        if self._stopping:
+            return
         if self._poll is not None and len(self._running) < self._width:  # else the end of a job wakes it
             self._poll.wake(QUEUE_THREAD)
         if self._poll is not None and self._has_messages:
@@ -364,6 +366,18 @@ class JobEngine:
     async def known(self, jobs: Sequence[Job]) -> set[uuid.UUID]:
         assert self._client is not None, "the engine is not started"
         return await self._client.known(jobs)
+
+    async def drain(self, patience: timedelta) -> int:
+        """Begin nothing any more, and give what runs this time to end. Returns how many jobs it did not suffice for."""
+        self._stopping = True
+        if self._running:
+            await asyncio.wait(self._running, timeout=patience.total_seconds())
+        return len(self._running)
+
+    @property
+    def running(self) -> int:
+        """Jobs that run in this process."""
+        return len(self._running)
 
     async def stop(self) -> int:
         """Let running jobs go: they stay pending in the engine and resume at the next start. Returns how many."""

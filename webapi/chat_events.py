@@ -60,7 +60,7 @@ class ChatEvents:
         # Nothing may happen between these two: what is not in the state comes as an event.
         leave = self._room.subscribe(hear)
         everything = RoomState(messages=self._room.history(), samples=self._room.samples)
-        stopping: asyncio.Future[Any] = asyncio.ensure_future(self._state.until_stopping())
+        stopping: asyncio.Future[Any] = asyncio.ensure_future(self._state.until_let_go())
         try:
             await response.write(b"retry: 1000\n" + _frame("state", self._state_of_room.dump_json(everything)))
             while (frame := await self._next(waiting, stopping)) is not None:

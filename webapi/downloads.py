@@ -262,7 +262,7 @@ class _Answers:
         """Until the job ends, patience ends, or the service stops."""
         if not job.status.is_live:
             return job
-        tasks = asyncio.ensure_future(self._downloads.wait(job.id, PATIENCE)), asyncio.ensure_future(self._state.until_stopping())
+        tasks = asyncio.ensure_future(self._downloads.wait(job.id, PATIENCE)), asyncio.ensure_future(self._state.until_let_go())
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             return tasks[0].result() if tasks[0].done() else await self._downloads.get(job.id)

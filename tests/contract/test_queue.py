@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -21,6 +22,8 @@ from storage.migrate import upgrade
 from storage.queue import JobEngine, WakeableEvent, engine_runs
 from tests.support.fakes import FakeClock
 from tests.support.house import House, living
+
+HANG = 30
 
 
 @dataclass
@@ -215,6 +218,32 @@ async def test_a_job_that_was_let_go_runs_again_at_the_next_start(bench: Bench) 
     await bench.start()
     await bench.until(1)
     assert bench.begun == [job.id]
+
+
+async def test_a_job_that_ends_in_time_is_waited_for_and_none_begins_meanwhile(bench: Bench) -> None:
+    running, later = bench.job(), bench.job()
+    await bench.enter(running)
+    await bench.until(1)
+    draining = asyncio.create_task(bench.engine.drain(timedelta(seconds=HANG)))
+    await asyncio.sleep(0)
+    await bench.enter(later)
+    await asyncio.sleep(1.5)  # more than a poll's interval
+    assert not draining.done()
+    bench.gate.set()
+    assert await asyncio.wait_for(draining, HANG) == 0
+    assert await bench.engine.stop() == 0
+    assert bench.begun == [running.id]
+    await bench.database.close()
+    await bench.start()
+    await bench.until(2)
+    assert bench.begun == [running.id, later.id]
+
+
+async def test_a_job_that_does_not_end_in_time_is_let_go(bench: Bench) -> None:
+    await bench.enter(bench.job())
+    await bench.until(1)
+    assert await bench.engine.drain(timedelta(seconds=0.05)) == 1
+    assert await bench.engine.stop() == 1
 
 
 async def test_a_wake_up_that_comes_while_the_thread_is_busy_is_not_lost() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +13,7 @@ import requests
 from tests.e2e.conftest import StartService
 from tests.support.running import HANG, MediaSiteProcess, Running, command, eventually, free_port, is_over
 
-SLOW = "throttled/200/media/clip.mp4"
+SLOW = "throttled/50/media/clip.mp4"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
@@ -97,11 +96,46 @@ def test_a_misspelt_setting_is_warned_of(start: StartService) -> None:
     assert [line["event"] for line in service.log_lines() if line["level"] == "warning"] == ["unknown setting MAGPIE_PROT is ignored"]
 
 
-def test_a_second_signal_ends_it_at_once(start: StartService, site: MediaSiteProcess) -> None:
+def test_a_download_that_ends_within_the_limit_is_not_begun_again(start: StartService, site: MediaSiteProcess) -> None:
     service = start()
-    service.reached(service.accepted(site.url(SLOW), media_type="video"), "downloading")
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(service.post_auto_download, site.url("throttled/400/media/clip.mp4?ends"), media_type="video")
+        eventually(lambda: service.rows("select id from jobs where phase = 'downloading'"), "it downloads")
+        assert service.stop() == 0
+        assert waiting.result(HANG).status_code == 200
+    (row,) = service.rows("select status, starts from jobs")
+    assert row == {"status": "completed", "starts": 1}
+    assert service.log_lines()[-1]["jobs_to_resume"] == 0
+
+
+def test_who_asks_while_it_stops_is_told_when_to_come_again(start: StartService, site: MediaSiteProcess) -> None:
+    service = start()
+    job_id = service.accepted(site.url("throttled/20/media/clip.mp4?busy"), media_type="video")
+    service.reached(job_id, "downloading")
+    service.signal()
+    eventually(lambda: _asked(service).status_code == 503, "it refuses")
+    asked = _asked(service)
+    assert asked.json()["code"] == "stopping"
+    assert int(asked.headers["Retry-After"]) > 0
+    simple = requests.get(f"{service.url}/api/health/simple", timeout=HANG)
+    assert (simple.status_code, simple.json()["status"]) == (503, "stopping")
+    service.end()
+    assert len(service.rows("select id from jobs")) == 1
+
+
+def _asked(service: Running) -> requests.Response:
+    return requests.get(f"{service.url}/api/jobs", timeout=HANG)
+
+
+def test_a_second_signal_ends_it_at_once_and_the_job_goes_on_at_the_next_start(start: StartService, site: MediaSiteProcess) -> None:
+    service = start()
+    job_id = service.accepted(site.url(f"{SLOW}?twice"), media_type="video")
+    service.reached(job_id, "downloading")
     children = service.children()
-    process = subprocess.Popen(["sh", "-c", f"kill -TERM {service.pid}; kill -TERM {service.pid}"])
-    process.wait(HANG)
-    assert service.stop(signal.SIGTERM) in {0, 1}
+    service.signal()
+    eventually(lambda: _asked(service).status_code == 503, "it stops")
+    assert service.stop(signal.SIGTERM) == 1
     eventually(lambda: all(map(is_over, children)), "its processes are gone")
+    service.start()
+    assert service.ended(job_id)["status"] == "completed"
+    assert service.untidy() == []

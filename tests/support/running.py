@@ -198,9 +198,14 @@ class Running:
                 self.kill()
                 raise
 
-    def _end(self, number: signal.Signals) -> int:
+    def signal(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """Does not wait."""
         assert self._process is not None
         self._process.send_signal(number)
+
+    def _end(self, number: signal.Signals) -> int:
+        self.signal(number)
+        assert self._process is not None
         status = self._process.wait(HANG)
         assert self._log is not None
         self._log.close()

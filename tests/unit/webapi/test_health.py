@@ -113,11 +113,14 @@ def test_nothing_to_look_at_is_healthy() -> None:
 async def test_who_waits_for_the_stop_is_woken_by_it() -> None:
     state = ServiceState()
     assert (state.is_ready, state.is_stopping) == (False, False)
-    waiting = asyncio.create_task(state.until_stopping())
+    waiting = asyncio.create_task(state.until_let_go())
     state.move_to(Stage.READY)
     await asyncio.sleep(0)
     assert not waiting.done()
     state.move_to(Stage.STOPPING)
+    await asyncio.sleep(0)
+    assert state.is_stopping
+    assert not waiting.done()
+    state.let_go()
     async with asyncio.timeout(5):
         await waiting
-    assert state.is_stopping
