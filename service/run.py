@@ -22,6 +22,7 @@ from service.errors import (
     TooLong,
     TooManyItems,
     Unsupported,
+    Vanished,
 )
 from service.expanding import Expansion
 from service.fetching import Bounds, Fetched, Fetcher, FetchRequest, Identified
@@ -175,7 +176,7 @@ class Run:
         return known.agrees_with(now)
 
     async def _show(self, files: Sequence[MediaFile]) -> bool:
-        """Show stored files as this job's. False when the bytes are gone."""
+        """Show stored files as this job's. False when the bytes, or their rows, are gone."""
         shown = await self._names(files)
         try:
             for file in shown:
@@ -183,7 +184,12 @@ class Run:
         except FileNotFoundError:
             log.warning("stored media is gone, it is fetched again", extra=self._about)
             return False
-        await self._complete(shown, None)
+        try:
+            await self._complete(shown, None)
+        except Vanished:  # deleted in this moment by whoever else had it
+            for file in shown:
+                await self._parts.media.delete(file.path)
+            return False
         return True
 
     # --- from the web -------------------------------------------------------------------------------------------

@@ -95,9 +95,12 @@ class SqlMediaFiles:
         await self._connection.execute(sa.delete(media_urls).where(media_urls.c.scope.in_(scopes)))
 
     async def drop_unused(self, media_file_ids: Sequence[int]) -> list[str]:
+        named = media_files.c.id.in_(media_file_ids)
+        # On PostgreSQL somebody may be about to show one of them: this waits for that, and the next statement sees it.
+        await self._connection.execute(sa.select(media_files.c.id).where(named).order_by(media_files.c.id).with_for_update())
         shown = sa.exists().where(job_files.c.media_file_id == media_files.c.id)
         gone = await self._connection.execute(
-            sa.delete(media_files).where(media_files.c.id.in_(media_file_ids), ~shown).returning(media_files.c.location)
+            sa.delete(media_files).where(named, ~shown).returning(media_files.c.location)
         )
         return [row.location for row in gone]
 

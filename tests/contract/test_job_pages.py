@@ -559,6 +559,40 @@ async def test_what_two_items_of_a_deleted_list_share_with_another_job_is_kept_f
     assert (post.house.root / "media" / file.path).exists()
 
 
+async def test_what_is_deleted_just_when_another_job_finds_it_in_the_store_is_fetched_anew(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, other = await post.session(), await post.session()
+    gone, show = await post.had(session, "1"), post.house.media.show
+
+    async def shown_and_deleted(location: str, path: str) -> None:
+        await show(location, path)
+        monkeypatch.undo()
+        await post.jobs.delete(SUPERUSER, gone.id)
+
+    monkeypatch.setattr(post.house.media, "show", shown_and_deleted)
+    kept = await post.had(other, "1")
+    (file,) = (await post.jobs.get(SUPERUSER, kept.id)).files
+    assert post.house.stored() == [post.house.root / "media" / file.path]
+    assert post.web.fetched == ["https://example.com/1"] * 2
+
+
+async def test_what_another_job_begins_to_show_while_it_is_deleted_is_kept(post: Post) -> None:
+    session, other = await post.session(), await post.session()
+    gone, busy = await post.had(session, "1"), await post.at_work(other, "2")
+    (file,) = (await post.jobs.get(SUPERUSER, gone.id)).files
+    path = file.path.replace(str(gone.id), str(busy.id))
+    await post.house.media.show(file.path, path)
+    async with post.house.database.write() as transaction:
+        await transaction.media_files.attach([replace(file, job_id=busy.id, path=path)])
+        deletion = asyncio.create_task(post.jobs.delete(SUPERUSER, gone.id))
+        await asyncio.sleep(0.3)  # it is at the rows by now
+    await deletion
+    async with post.house.database.read() as transaction:
+        (kept,) = await transaction.media_files.of_job(busy.id)
+    assert (post.house.root / "media" / kept.media.location).read_bytes() == b"body 1"
+
+
 async def test_a_deletion_that_was_cut_short_leaves_only_files_and_the_sweeper_finds_them(
     post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
