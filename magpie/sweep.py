@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict
 
@@ -13,13 +14,14 @@ from magpie.cli import FAILED, OK, say, show_json
 from magpie.config import Config, ConfigError
 from magpie.logs import set_up_logs
 from magpie.parts import RandomIds, SystemClock, make_data_dir, make_fetcher, make_media, make_policy, make_secrets
+from service.chat import TelegramCopy
 from service.downloads import Downloads
-from service.errors import MagpieError
+from service.errors import ChatUnreachable, MagpieError
 from service.events import JobEventBus
 from service.limits import NoQuota
 from service.sweeping import Sweeper, Swept
 from storage.database import SqlDatabase
-from storage.migrate import DatabaseUnusable, upgrade
+from storage.migrate import DatabaseUnusable, is_current, upgrade
 from storage.sweeping import SqlSweeping
 
 _LINES = {
@@ -56,12 +58,21 @@ def _lines(swept: Swept, *, dry_run: bool) -> list[str]:
     return ["Would go:" if dry_run else "Gone:", *found]
 
 
+async def _left_to_the_service(copies: Sequence[TelegramCopy]) -> None:
+    """Only the service talks to Telegram: what also lies in a vault chat stays for it."""
+    del copies
+    raise ChatUnreachable
+
+
 async def _sweep(config: Config, *, dry_run: bool) -> Swept:
     """The queue's own entries are left to the service, which alone holds the engine."""
+    if dry_run and not await is_current(config.database):
+        raise DatabaseUnusable("there is no database of this version of Magpie yet: `magpie run` makes one, or brings it up to date")
     make_data_dir(config)
     kept = make_secrets(config)
     set_up_logs(config.log_format, secrets=kept.texts, level=logging.ERROR)
-    await upgrade(config.database)
+    if not dry_run:
+        await upgrade(config.database)
     async with AsyncExitStack() as closing:
         database, media, clock = SqlDatabase(config.database, vault=kept.vault), make_media(config), SystemClock()
         closing.push_async_callback(database.close)
@@ -84,5 +95,6 @@ async def _sweep(config: Config, *, dry_run: bool) -> Swept:
             downloads=downloads,
             media=media,
             clock=clock,
+            vaults=_left_to_the_service,
         )
         return await sweeper.sweep(dry_run=dry_run)

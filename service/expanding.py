@@ -35,10 +35,11 @@ class Expansion:
             present = await endings.locked(transaction, job)
             if present is None or not present.status.is_live or present.attempt != job.attempt or present.is_list:
                 return None
-            items = told.items[: min(job.max_items, await self._room(transaction, present))]
+            once = list({item.url: item for item in told.items}.values())
+            items = once[: min(job.max_items, await self._room(transaction, present))]
             if not items:
                 raise NoRoom
-            parent = lists.parent_of(present, told.title, list({item.url: item for item in items}.values()))
+            parent = lists.parent_of(present, told.title, items)
             parent = replace(parent, started_at=present.started_at, seq=max(present.seq, job.seq) + 1)
             await transaction.jobs.save(parent, if_seq=present.seq)
             await self._quota.refund(transaction, parent)  # its items count instead

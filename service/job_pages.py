@@ -104,7 +104,7 @@ class SeenJobs:
     async def delete(self, viewer: Viewer, job_id: UUID) -> JobState:
         """End it, and delete it with its files and its items; returns what it was. What another job also shows is kept for it.
 
-        May be called again after it was cut short. Raises `JobNotFound`.
+        Cut short, it leaves files that belong to nothing, which the sweeper finds. Raises `JobNotFound`.
         """
         state = await self.get(viewer, job_id)
         family = [state.job, *await self._downloads.items_of(state.job)]

@@ -198,7 +198,7 @@ class OpenedSessions:
     async def delete(self, viewer: Viewer, known: UUID) -> Opened:
         """End its jobs, and delete it with its files; returns what it was. What another job also shows is kept for it.
 
-        May be called again after it was cut short. Raises `DownloadSessionNotFound`.
+        Cut short, it leaves files that belong to nothing, which the sweeper finds. Raises `DownloadSessionNotFound`.
         """
         opened = await self.get(viewer, known)
         session = opened.session

@@ -140,17 +140,15 @@ class Sweeper:
         return swept
 
     async def _sessions(self, now: datetime, *, dry_run: bool) -> tuple[int, int]:
-        count = 0
-        expired = await self._rows.expired_sessions(now - LIFE - GRACE)
-        for session_id in expired:
+        sessions, count = 0, 0
+        for session_id in await self._rows.expired_sessions(now - LIFE - GRACE):
             jobs = await self._rows.jobs_in(session_id)
-            count += len(jobs)
-            if not dry_run:
-                await self._drop_jobs(jobs, partial(self._rows.remove_expired, session_id, now - LIFE - GRACE))
+            if dry_run or await self._drop_jobs(jobs, partial(self._rows.remove_expired, session_id, now - LIFE - GRACE)):
+                sessions, count = sessions + 1, count + len(jobs)
         empty = await self._rows.empty_sessions(now - YOUNG)
         for session_id in () if dry_run else empty:
             await self._rows.remove_session(session_id, [])
-        return len(expired) + len(empty), count
+        return sessions + len(empty), count
 
     async def _old_jobs(self, now: datetime, *, dry_run: bool) -> int:
         """Of each account what is older than it may keep things. Its history stays."""
@@ -160,23 +158,24 @@ class Sweeper:
             if days is None:
                 continue
             for job in await self._rows.jobs_of(account.id, now - timedelta(days=days)):
-                count += 1
-                if not dry_run:
-                    await self._delete(job)
+                if dry_run or await self._delete(job):
+                    count += 1
         return count
 
-    async def _delete(self, job: Job) -> None:
+    async def _delete(self, job: Job) -> bool:
         family = [job, *await self._rows.items_of(job.id)]
-        await self._drop_jobs(family, partial(self._rows.remove_job, job.id))
+        return await self._drop_jobs(family, partial(self._rows.remove_job, job.id))
 
-    async def _drop_jobs(self, jobs: Sequence[Job], remove: Callable[[Sequence[int]], Awaitable[list[str]]]) -> None:
-        """What cannot be deleted just now is left to the next time."""
+    async def _drop_jobs(self, jobs: Sequence[Job], remove: Callable[[Sequence[int]], Awaitable[list[str]]]) -> bool:
+        """False when they cannot go just now: they are left to the next time."""
         try:
             await self._leavings.drop(jobs, remove)
         except Unavailable as later:
             log.warning("some old files stay for now: %s", later.message)
-        except OSError:
+            return False
+        except OSError:  # their rows are gone by now: the next time they are files that belong to nothing
             log.exception("some old files could not be deleted")
+        return True
 
     async def _orphans(self, now: datetime, *, dry_run: bool) -> tuple[int, int]:
         """Files that no row knows, and that no job is about to write down."""

@@ -25,8 +25,8 @@ BACKLOG = 1000
 class NewsOfJobs(Protocol):
     """Jobs of the whole installation."""
 
-    async def news(self, job_ids: Sequence[UUID], ended_since: datetime | None) -> list[Job]:
-        """These and their items; with a moment, also all that are under way or ended since."""
+    async def news(self, job_ids: Sequence[UUID], since: datetime | None) -> list[Job]:
+        """These and their items; with a moment, also all that run or wait for something, and those that were made or ended since."""
         ...
 
 

@@ -21,7 +21,7 @@ from storage.jobs import SqlJobs
 from storage.media_files import SqlMediaFiles
 from storage.own_sessions import ENDED, has_live_items
 from storage.paging import count_of, mark_of, window_of
-from storage.tables import download_sessions, jobs
+from storage.tables import LIVE, download_sessions, jobs
 
 RECENT = 20
 
@@ -55,10 +55,11 @@ class SqlJobPages:
             await connection.execute(sa.delete(jobs).where(jobs.c.id == job_id, jobs.c.status.in_(ENDED), ~has_live_items()))
             return await SqlMediaFiles(connection).drop_unused(media_file_ids)
 
-    async def news(self, job_ids: Sequence[UUID], ended_since: datetime | None) -> list[Job]:
+    async def news(self, job_ids: Sequence[UUID], since: datetime | None) -> list[Job]:
         wanted: list[sa.ColumnElement[bool]] = [jobs.c.id.in_(job_ids), jobs.c.parent_id.in_(job_ids)]
-        if ended_since is not None:
-            wanted += [jobs.c.status.not_in(ENDED), jobs.c.ended_at >= ended_since]
+        if since is not None:
+            runs = sa.and_(LIVE, jobs.c.status == JobStatus.PROCESSING.value)
+            wanted += [runs, jobs.c.waits_for.is_not(None), jobs.c.created_at >= since, jobs.c.ended_at >= since]
         async with self._database.reader.connect() as connection:
             found = await connection.execute(sa.select(jobs).where(sa.or_(*wanted)).order_by(jobs.c.created_at, jobs.c.id))
             return [SqlJobs(connection, self._vault).job_of(row) for row in found]

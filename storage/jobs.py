@@ -100,7 +100,7 @@ class SqlJobs:
         counted = await self._connection.execute(
             sa.select(sa.func.count())
             .select_from(jobs)
-            .where(jobs.c.status == JobStatus.PENDING, jobs.c.waits_for.is_(None), jobs.c.created_at < job.created_at)
+            .where(jobs.c.status == JobStatus.PENDING, LIVE, jobs.c.waits_for.is_(None), jobs.c.created_at < job.created_at)
         )
         return int(counted.scalar_one())
 

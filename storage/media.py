@@ -39,9 +39,14 @@ class WorkDirectories:
         shutil.rmtree(self._root / str(job_id), ignore_errors=True)
 
     def ages(self) -> list[tuple[UUID, datetime]]:
-        """Each with the time of its last change."""
-        found = [(entry, entry.stat()) for entry in self._root.iterdir() if _is_uuid(entry.name)]
-        return [(UUID(entry.name), datetime.fromtimestamp(status.st_mtime, UTC)) for entry, status in found]
+        """Each with the time of the last change of anything in it."""
+        found = []
+        for entry in self._root.iterdir():
+            if _is_uuid(entry.name):
+                with contextlib.suppress(FileNotFoundError):  # its job ends meanwhile
+                    newest = max(one.stat().st_mtime for one in (entry, *entry.rglob("*")))
+                    found.append((UUID(entry.name), datetime.fromtimestamp(newest, UTC)))
+        return found
 
     def names(self) -> list[UUID]:
         """The jobs that have one."""

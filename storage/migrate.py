@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +12,11 @@ import asyncpg
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import event
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 MIGRATION_LOCK = 0x6D61_6770_6965  # "magpie": one migrating process at a time on PostgreSQL
 
@@ -35,6 +40,15 @@ def upgrade_on(connection: sa.Connection) -> None:
     command.upgrade(config, "head")
 
 
+async def is_current(url: str) -> bool:
+    """Whether there is a database of the present version. Changes nothing. Raises what `upgrade` raises."""
+    if url.startswith("sqlite:") and not await asyncio.to_thread(Path(url.removeprefix("sqlite:///")).exists):
+        return False
+    async with _engine_on(url) as engine, engine.connect() as connection:
+        found = await connection.run_sync(lambda plain: MigrationContext.configure(plain).get_current_revision())
+    return found == ScriptDirectory.from_config(alembic_config()).get_current_head()
+
+
 async def upgrade(url: str) -> None:
     """Migrate on an engine of its own. Raises `DatabaseUnusable`, and `OSError` when a server cannot be reached.
 
@@ -42,11 +56,9 @@ async def upgrade(url: str) -> None:
     rows of its children by cascade. What the copying left is checked before the commit.
     """
     is_sqlite = url.startswith("sqlite:")
-    scheme = ("sqlite:", "sqlite+aiosqlite:") if is_sqlite else ("postgresql:", "postgresql+asyncpg:")
-    engine = create_async_engine(url.replace(*scheme, 1), hide_parameters=True)
-    if is_sqlite:
-        _migrate_alone(engine.sync_engine)
-    try:
+    async with _engine_on(url) as engine:
+        if is_sqlite:
+            _migrate_alone(engine.sync_engine)
         async with engine.begin() as connection:
             if not is_sqlite:
                 await connection.execute(sa.text("select pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
@@ -55,6 +67,15 @@ async def upgrade(url: str) -> None:
                 broken = (await connection.exec_driver_sql("PRAGMA foreign_key_check")).all()
                 if broken:
                     raise RuntimeError(f"a migration broke {len(broken)} references: nothing was changed")
+
+
+@asynccontextmanager
+async def _engine_on(url: str) -> AsyncIterator[AsyncEngine]:
+    """Raises `DatabaseUnusable` for what goes wrong on it."""
+    scheme = ("sqlite:", "sqlite+aiosqlite:") if url.startswith("sqlite:") else ("postgresql:", "postgresql+asyncpg:")
+    engine = create_async_engine(url.replace(*scheme, 1), hide_parameters=True)
+    try:
+        yield engine
     except CommandError as wrong:
         raise DatabaseUnusable(f"the database is of another version of Magpie ({wrong})") from wrong
     except sa.exc.DBAPIError as wrong:

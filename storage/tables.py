@@ -59,6 +59,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 LIVE = sa.text("status in ('pending', 'processing')")
+HAS_ENDED = sa.text("ended_at is not null")
 BIG_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 """SQLite numbers rows by itself only in a column of type INTEGER."""
 
@@ -112,7 +113,7 @@ jobs = Table(
     metadata,
     Column("id", sa.Uuid, primary_key=True),
     Column("download_session_id", sa.Uuid, ForeignKey("download_sessions.id", ondelete="CASCADE"), nullable=False),
-    Column("account_id", BIG_ID, ForeignKey("accounts.id", ondelete="CASCADE"), index=True),
+    Column("account_id", BIG_ID, ForeignKey("accounts.id", ondelete="CASCADE")),
     Column("payer", sa.String(80)),
     Column("parent_id", sa.Uuid, ForeignKey("jobs.id", ondelete="CASCADE"), index=True),
     Column("origin", sa.String(16), nullable=False),
@@ -150,6 +151,7 @@ jobs = Table(
     Index("ix_jobs_session_created", "download_session_id", "created_at"),
     Index("ix_jobs_account_created", "account_id", "created_at", "id"),
     Index("ix_jobs_created", "created_at", "id"),
+    Index("ix_jobs_ended", "ended_at", sqlite_where=HAS_ENDED, postgresql_where=HAS_ENDED),
 )
 
 fetches = Table(

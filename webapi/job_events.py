@@ -211,7 +211,7 @@ class JobEventsEndpoints:
         async with self._joined(Watched(job_id=known)) as reader:
             job = (await self._jobs.by_link(known)).job
             await socket.prepare(request)
-            told = asyncio.ensure_future(self._tell(socket, self._of_job(reader, job, _seq_in(last_event_id))))
+            told = asyncio.ensure_future(self._tell(request, socket, self._of_job(reader, job, _seq_in(last_event_id))))
             heard = asyncio.ensure_future(self._hear(socket))
             await asyncio.wait({told, heard}, return_when=asyncio.FIRST_COMPLETED)
             code = heard.result() if heard.done() else WSCloseCode.GOING_AWAY if self._state.is_stopping else WSCloseCode.OK
@@ -222,11 +222,21 @@ class JobEventsEndpoints:
                 await socket.close(code=code)
         return socket
 
-    async def _tell(self, socket: web.WebSocketResponse, events: AsyncIterator[_Sent]) -> None:
+    async def _tell(self, request: web.Request, socket: web.WebSocketResponse, events: AsyncIterator[_Sent]) -> None:
         with suppress(ConnectionError, TimeoutError):
-            async for event in events:
-                async with asyncio.timeout(self._patience):
-                    await socket.send_str(event.data)
+            async with asyncio.timeout(LIFE.total_seconds()):
+                async for event in events:
+                    await self._send(request, socket, event)
+
+    async def _send(self, request: web.Request, socket: web.WebSocketResponse, event: _Sent) -> None:
+        try:
+            async with asyncio.timeout(self._patience):
+                await socket.send_str(event.data)
+        except TimeoutError:
+            # Who does not read does not read a farewell either.
+            if request.transport is not None:
+                request.transport.abort()
+            raise
 
     async def _hear(self, socket: web.WebSocketResponse) -> int:
         """Until the other side leaves, or says something: the code to close with."""

@@ -156,7 +156,7 @@ class JobsEndpoints:
         if callback is not None and opened is not None and opened.owner_id is None:
             raise SecretNeeded("A session that nobody owns has no callbacks: claim it first.")
         orders = [replace(order, callback_url=callback) for order in self._orders(caller, wanted, opened)]
-        accepted = await self._downloads.submit_all(orders, _promise(caller, session, idempotency_key, wanted))
+        accepted = await self._downloads.submit_all(orders, _promise(caller, opened.id if opened else None, idempotency_key, wanted))
         states = await self._jobs.states([job for job, _ in accepted])
         usual = await self._jobs.usual_time()
         viewer = Viewer(actor=caller.actor, shown=opened.id if opened else None)
@@ -309,7 +309,7 @@ def _selection(wanted: JobRequest) -> Selection:
         raise InvalidSelection(field, wrong.message.replace("format must", "output_format must", 1)) from None
 
 
-def _promise(caller: Caller, session: str | None, key: str | None, wanted: JobRequest) -> Promise | None:
+def _promise(caller: Caller, session: UUID | None, key: str | None, wanted: JobRequest) -> Promise | None:
     """Raises `Refused` (422) for a key that nobody could type."""
     if key is None:
         return None

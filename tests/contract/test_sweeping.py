@@ -17,9 +17,10 @@ import sqlalchemy as sa
 from service import sweeping
 from service.accounts import AccountChange
 from service.allowances import Allowance
+from service.chat import TelegramCopy
 from service.descriptions import ListItem
 from service.downloads import Order
-from service.errors import VideoPrivate
+from service.errors import ChatUnreachable, VideoPrivate
 from service.media_url import MediaUrl
 from service.model import Account, Job, JobStatus, Origin
 from service.opened_sessions import OpenedSessions, Viewer
@@ -101,6 +102,28 @@ async def test_a_session_without_an_address_is_local_and_stays(street: Street) -
     await street.in_session("a", opened.session.id)
     street.house.clock.move(timedelta(days=400))
     assert (await street.sweeper.sweep()).sessions == 0
+    assert len(street.house.stored()) == 1
+
+
+async def test_what_lies_in_a_vault_chat_that_cannot_be_emptied_just_now_stays_and_is_not_counted(street: Street) -> None:
+    opened = await street.sessions.open(owner_id=None, address=HERE)
+    job = await street.in_session("a", opened.session.id)
+    (file,) = await street.house.downloads.files(job)
+    assert file.media.id is not None
+    copy = TelegramCopy(bot_id=7, media_file_id=file.media.id, kind="audio", file_id="A", vault_chat_id=-5, vault_message_id=1)
+    async with street.house.database.write() as transaction:
+        await transaction.telegram_copies.put(copy)
+
+    async def refuse(copies: Sequence[TelegramCopy]) -> None:
+        assert copies == [copy]
+        raise ChatUnreachable
+
+    sweeper = Sweeper(
+        rows=street.rows, files=street.house.media, engine=None, database=street.house.database,
+        downloads=street.house.downloads, media=street.house.media, clock=street.house.clock, vaults=refuse,
+    )  # fmt: skip
+    street.house.clock.move(timedelta(days=2))
+    assert (await sweeper.sweep()).is_nothing
     assert len(street.house.stored()) == 1
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import signal
+import sqlite3
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from uuid import UUID
 
 import psutil
 import pytest
+import requests
 
 from tests.e2e.conftest import StartService
 from tests.support.running import HANG, MAGPIE, MediaSiteProcess, Running, command, eventually, is_over, playable
@@ -211,3 +215,36 @@ def test_doctor_ends_with_1_when_nothing_could_be_downloaded(place: Running) -> 
     assert done.returncode == 1
     (wrong,) = [finding for finding in json.loads(done.stdout) if not finding["ok"]]
     assert (wrong["name"], wrong["problem"]) == ("disk", "too little to download")
+
+
+# --- sweep --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_dry_run_where_nothing_is_yet_makes_nothing(place: Running) -> None:
+    done = magpie(place, "sweep", "--dry-run")
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)
+    assert "magpie run" in done.stderr
+    assert not place.data.exists()
+
+
+def test_what_has_expired_is_shown_by_a_dry_run_and_goes_with_the_sweep(start: StartService, site: MediaSiteProcess) -> None:
+    service = start()
+    kept, gone = (service.accepted(site.url(f"n/{name}.mp4")) for name in ("kept", "gone"))
+    for job_id in (kept, gone):
+        assert service.ended(job_id)["status"] == "completed"
+    with contextlib.closing(sqlite3.connect(service.data / "magpie.db", timeout=HANG)) as database, database:
+        # As an anonymous caller of two days ago would have left it.
+        database.execute(
+            "update download_sessions set address = '203.0.113.5', owner_id = null, last_activity = replace(last_activity, '2026', '2025')"
+            " where id = (select download_session_id from jobs where id = ?)",
+            [UUID(gone).hex],
+        )
+    expected = {"sessions": 1, "jobs": 1}
+    told = magpie(service, "sweep", "--dry-run", "--json")
+    assert {name: value for name, value in json.loads(told.stdout).items() if value} == expected
+    assert len(service.stored()) == 2
+    done = magpie(service, "sweep")
+    assert (done.returncode, done.stdout.splitlines()[0], done.stderr) == (0, "Gone:", "")
+    assert [path.name for path in service.stored()] == ["kept.mp3"]
+    assert magpie(service, "sweep").stdout == "Nothing to sweep.\n"
+    assert requests.get(f"{service.url}/api/jobs/{gone}", timeout=HANG).status_code == 404

@@ -30,8 +30,11 @@ def upgrade() -> None:
     with op.batch_alter_table("jobs") as jobs:
         jobs.add_column(sa.Column("callback_url", sa.Text(), nullable=True))
         jobs.add_column(sa.Column("max_items", sa.Integer(), nullable=True))
+    op.drop_index("ix_jobs_account_id", table_name="jobs")
     op.create_index("ix_jobs_account_created", "jobs", ["account_id", "created_at", "id"], unique=False)
     op.create_index("ix_jobs_created", "jobs", ["created_at", "id"], unique=False)
+    ended = sa.text("ended_at is not null")
+    op.create_index("ix_jobs_ended", "jobs", ["ended_at"], unique=False, sqlite_where=ended, postgresql_where=ended)
     _webhooks()
 
 

@@ -122,8 +122,8 @@ class Elsewhere:
     def __init__(self, job: Job) -> None:
         self.job, self.breaks = job, 1
 
-    async def news(self, job_ids: Sequence[UUID], ended_since: datetime | None) -> list[Job]:
-        del ended_since
+    async def news(self, job_ids: Sequence[UUID], since: datetime | None) -> list[Job]:
+        del since
         if self.breaks:
             self.breaks -= 1
             raise OSError
