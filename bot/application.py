@@ -16,6 +16,7 @@ from telegram import Message, Update
 from telegram.error import Conflict, InvalidToken, NetworkError, TelegramError
 from telegram.ext import CallbackContext, TypeHandler
 
+from bot import wording
 from bot.attachments import Attachments, Thumbnails
 from bot.attendant import Attendant
 from bot.buttons import Buttons
@@ -23,7 +24,7 @@ from bot.commands import OWNER_PREFIX, Commands, command_in, menus
 from bot.connection import POLL, ChatOptions, make_application, make_bot
 from bot.delivery import Courier, DeliveryPolicy, Links
 from bot.greeting import Greeter
-from bot.identity import Gate, TurnedAway, Visit, person_of, place_of
+from bot.identity import Gate, TurnedAway, Visit, person_of, place_of, texts_for
 from bot.inbox import Inbox, InboxProcessor
 from bot.keys import Key
 from bot.languages import for_language
@@ -37,6 +38,7 @@ from service.chat import Place, TelegramCopy
 from service.deliveries import Deliveries
 from service.downloads import Downloads
 from service.errors import ChatUnreachable
+from service.failing_sites import FailingSite
 from service.forgetting import Forgetting
 from service.history import Histories
 from service.members import Members
@@ -284,6 +286,15 @@ class TelegramChat:
             stopping.cancel()  # more than once: between two tries the library swallows it, and makes its last call
         with suppress(asyncio.CancelledError, TelegramError):
             stopping.result()
+
+    async def tell_of_failing_site(self, site: FailingSite, version: str | None) -> None:
+        """To every administrator who has talked to the bot; who cannot be reached is left out."""
+        for member in await self._parts.members.administrators():
+            about = {"host": wording.escaped(site.host), "failed": site.failed, "ended": site.ended, "version": version or "?"}
+            try:
+                await self._outbox.say(Place(chat_id=member.user.id), texts_for(member).site_fails.format(**about))
+            except (ChatGone, Lost, NotAccepted, NotReached) as silent:
+                log.warning("an administrator could not be told of a failing site: %s", type(silent).__name__)
 
     async def part_from(self, account_id: int) -> None:
         """What Telegram holds of an account that is about to be deleted over HTTP goes. Raises `ChatUnreachable`."""

@@ -19,6 +19,7 @@ class Texts(AccountTexts):
     welcome: str
     help: str
     privacy: str
+    site_fails: str
     stranger: str
     you_own_it: str
     owner_link_used: str
@@ -179,6 +180,8 @@ ENGLISH = Texts(
         "• Your messages themselves: only until I have answered them.\n"
         "Whoever runs this bot can see what is stored. Nothing is given to anybody else."
     ),
+    site_fails="Downloads from <b>{host}</b> fail: {failed} of {ended} within an hour. Its pages have probably changed."
+    " <code>magpie update-extractors</code> installs the newest yt-dlp (this is {version}).",
     stranger="Hello! This bot is for invited people only. Your id is <code>{id}</code>: its owner can let you in with it.",
     you_own_it="This bot is yours now: you are its administrator. Send me a link to begin.",
     owner_link_used="This link has been used, or is not right. A new one is printed when the bot starts and nobody owns it.",

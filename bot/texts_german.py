@@ -43,6 +43,8 @@ GERMAN = Texts(
         "• Deine Nachrichten selbst: nur, bis ich geantwortet habe.\n"
         "Wer diesen Bot betreibt, kann sehen, was gespeichert ist. Sonst bekommt es niemand."
     ),
+    site_fails="Downloads von <b>{host}</b> schlagen fehl: {failed} von {ended} in einer Stunde. Wahrscheinlich haben sich die Seiten"
+    " geändert. <code>magpie update-extractors</code> installiert das neueste yt-dlp (dies ist {version}).",
     stranger="Hallo! Dieser Bot ist nur für Eingeladene. Deine Nummer ist <code>{id}</code>: Damit kann dich sein Besitzer einlassen.",
     you_own_it="Dieser Bot gehört jetzt dir: Du bist sein Verwalter. Schick mir einen Link, um anzufangen.",
     owner_link_used="Dieser Link wurde schon benutzt oder stimmt nicht. Ein neuer steht beim Start da, solange der Bot niemandem gehört.",

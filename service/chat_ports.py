@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 from uuid import UUID
 
@@ -14,6 +14,10 @@ from service.media_url import MediaUrl
 class TelegramUsers(Protocol):
     async def get(self, telegram_id: int) -> TelegramUser | None: ...
     async def of_account(self, account_id: int) -> list[TelegramUser]: ...
+    async def of_administrators(self, named: Collection[int]) -> list[TelegramUser]:
+        """These, and superusers; none that is blocked."""
+        ...
+
     async def add(self, user: TelegramUser) -> bool:
         """False, and no change, when it is known already."""
         ...

@@ -99,6 +99,12 @@ class Members:
             await transaction.preferences.put(member.account.id, preferences)
         return replace(member, preferences=preferences)
 
+    async def administrators(self) -> list[Member]:
+        """Those who look after the service and have talked to the bot: to others it cannot say anything."""
+        async with self._database.read() as transaction:
+            users = await transaction.telegram_users.of_administrators(self._admission.admins)
+            return [await self._member(transaction, user) for user in users]
+
     # --- the owner ------------------------------------------------------------------------------------------------
 
     async def new_owner_token(self) -> str | None:

@@ -23,7 +23,7 @@ from storage.own_sessions import ENDED, has_live_items
 from storage.paging import count_of, mark_of, window_of
 from storage.tables import LIVE, download_sessions, jobs
 
-RECENT = 20
+RECENT, LATEST = 20, 2000
 
 
 class SqlJobPages:
@@ -63,6 +63,12 @@ class SqlJobPages:
         async with self._database.reader.connect() as connection:
             found = await connection.execute(sa.select(jobs).where(sa.or_(*wanted)).order_by(jobs.c.created_at, jobs.c.id))
             return [SqlJobs(connection, self._vault).job_of(row) for row in found]
+
+    async def ended_since(self, moment: datetime) -> list[Job]:
+        is_download = sa.and_(jobs.c.ended_at >= moment, jobs.c.phase != Phase.ITEMS.value)
+        query = sa.select(jobs).where(is_download).order_by(jobs.c.ended_at.desc()).limit(LATEST)
+        async with self._database.reader.connect() as connection:
+            return [SqlJobs(connection, self._vault).job_of(row) for row in await connection.execute(query)]
 
     async def usual_time(self) -> timedelta | None:
         query = (

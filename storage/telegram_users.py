@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict
 
 import sqlalchemy as sa
@@ -10,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.chat import Preferences, TelegramUser
 from service.selection import Selection
 from storage.fetches import insert
-from storage.tables import preferences, telegram_users
+from storage.tables import accounts, preferences, telegram_users
 
 
 class SqlTelegramUsers:
@@ -23,6 +24,11 @@ class SqlTelegramUsers:
 
     async def of_account(self, account_id: int) -> list[TelegramUser]:
         return await self._many(telegram_users.c.account_id == account_id)
+
+    async def of_administrators(self, named: Collection[int]) -> list[TelegramUser]:
+        looks_after = sa.or_(telegram_users.c.id.in_(named), accounts.c.is_superuser)
+        own = sa.select(accounts.c.id).where(accounts.c.id == telegram_users.c.account_id, accounts.c.is_active, looks_after)
+        return await self._many(sa.exists(own))
 
     async def add(self, user: TelegramUser) -> bool:
         added = await self._connection.execute(

@@ -12,7 +12,9 @@ from sandbox.bot_api import User
 from service.accounts import AccountChange
 from service.allowances import Allowance, Role
 from service.errors import VideoPrivate
+from service.failing_sites import FailingSite
 from service.limits import Quotas
+from service.members import Admission
 from service.model import Account
 from storage import tables
 from tests.support.chat_house import ALICE, AT_ONCE, BOB, ChatHouse, RunningClock, chatting, labels
@@ -220,3 +222,18 @@ async def test_a_button_that_a_quota_refuses_says_when_to_come_back(tmp_path: Pa
         await bob.says("https://example.com/2")
         answer = await pressed(house, bob, await house.until_sent(BOB, "Title 2"), "720p")
         assert answer == "You have reached your limit of downloads a day. It opens again in 24:00 h."
+
+
+# --- sites that fail --------------------------------------------------------------------------------------------------
+
+
+async def test_every_administrator_is_told_of_a_failing_site_and_nobody_else(tmp_path: Path) -> None:
+    carol = 30_003
+    async with chatting(tmp_path, admission=Admission(admins=frozenset({ALICE}), open_to_all=True)) as house:
+        await met(house, ALICE, BOB, carol)
+        await house.town.accounts.change(OPERATOR, (await account(house, carol)).id, AccountChange(is_superuser=True))
+        await house.chat.tell_of_failing_site(FailingSite(host="tube.example", failed=7, ended=8), "2026.10.26")
+        for person in (ALICE, carol):
+            text = (await house.until_sent(person, "tube.example"))["text"]
+            assert all(words in text for words in ("7 of 8", "2026.10.26", "magpie update-extractors"))
+        assert [message["text"] for message in house.api.sent(BOB) if "tube.example" in message["text"]] == []
