@@ -194,6 +194,7 @@ class JobEngine:
         self.is_sqlite = url.startswith("sqlite:")
         self.executor_id = SQLITE_EXECUTOR if self.is_sqlite else uuid.uuid4().hex
         self._running: set[asyncio.Task[Any]] = set()
+        self._telling: set[asyncio.Task[Any]] = set()
         self._engine = _system_engine(url)
         self._client: QueueClient | None = None
         self._poll: WakeableEvent | None = None
@@ -294,7 +295,11 @@ class JobEngine:
 
         @DBOS.workflow(name=MESSAGE, max_recovery_attempts=RECOVERIES)
         async def webhook(message_id: str, number: int) -> None:
+            task = asyncio.current_task()
+            assert task is not None
             self._only_while_running()
+            self._telling.add(task)
+            task.add_done_callback(self._telling.discard)
             if self._messenger is not None:
                 await self._messenger(uuid.UUID(message_id), number)
 
@@ -385,9 +390,9 @@ class JobEngine:
         for watch in (*self._watch, *self._tasks):
             watch.cancel()
         let_go = set(self._running)
-        for task in let_go:
+        for task in (*let_go, *self._telling):
             task.cancel()
-        await asyncio.gather(*self._watch, *self._tasks, *let_go, return_exceptions=True)
+        await asyncio.gather(*self._watch, *self._tasks, *let_go, *self._telling, return_exceptions=True)
         # In a thread of its own: the engine shuts the loop's default executor down on the way.
         with ThreadPoolExecutor(1) as own:
             await asyncio.get_running_loop().run_in_executor(own, lambda: DBOS.destroy(workflow_completion_timeout_sec=0))

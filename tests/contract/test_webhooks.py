@@ -40,6 +40,8 @@ class Listener:
 
     answers: list[int | None] = field(default_factory=list)
     told: list[tuple[MediaUrl, bytes, dict[str, str]]] = field(default_factory=list)
+    gate: asyncio.Event | None = None
+    """Nobody answers before it is opened."""
 
     async def check_address(self, url: MediaUrl) -> None:
         if url == FORBIDDEN:
@@ -48,6 +50,8 @@ class Listener:
     async def post(self, url: MediaUrl, body: bytes, headers: Mapping[str, str]) -> int | None:
         await self.check_address(url)
         self.told.append((url, body, dict(headers)))
+        if self.gate:
+            await self.gate.wait()
         return self.answers.pop(0) if self.answers else 200
 
 
@@ -58,8 +62,24 @@ class Office:
     house: House
     town: Town
     listener: Listener
-    own: OwnWebhooks
-    messenger: Messenger
+    own: OwnWebhooks = field(init=False)
+    messenger: Messenger = field(init=False)
+
+    async def restart(self) -> None:
+        await self.house.stop()
+        await self.house.start()
+        self.hire()
+
+    def hire(self) -> None:
+        """Whoever delivers and is asked, on the house's present database."""
+        self.messenger = Messenger(database=self.house.database, posts=self.listener, clock=self.house.clock)
+        self.house.messenger = self.messenger.deliver
+        self.own = OwnWebhooks(database=self.house.database, posts=self.listener, clock=self.house.clock)
+
+    async def until_told(self, times: int) -> None:
+        async with asyncio.timeout(30):
+            while len(self.listener.told) < times:
+                await asyncio.sleep(0.02)
 
     async def ann(self) -> Account:
         return await self.town.account("ann")
@@ -91,10 +111,9 @@ async def office(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     vault = MultiFernetVault(["a secret key of the tests"])
     house, listener = House(url=database_url, root=tmp_path, vault=vault), Listener()
     async with living(house):
-        messenger = Messenger(database=house.database, posts=listener, clock=house.clock)
-        house.messenger = messenger.deliver
-        own = OwnWebhooks(database=house.database, posts=listener, clock=house.clock)
-        yield Office(house=house, town=Town(house.database, house.clock), listener=listener, own=own, messenger=messenger)
+        office = Office(house=house, town=Town(house.database, house.clock), listener=listener)
+        office.hire()
+        yield office
 
 
 async def test_an_account_is_told_of_the_end_of_a_job_with_a_signature_that_fits(office: Office) -> None:
@@ -172,6 +191,41 @@ async def test_a_try_that_is_made_twice_does_not_count_twice(office: Office) -> 
     await office.messenger.deliver(uuid4(), 0)
     assert (await office.messages(ann))[0] == message
     assert len(office.listener.told) == 1
+
+
+async def test_what_is_being_told_when_the_service_stops_is_told_after_the_next_start(office: Office) -> None:
+    ann = await office.ann()
+    await office.own.put(actor(ann), ann, HOOK)
+    office.listener.gate = asyncio.Event()
+    await office.had(ann)
+    await office.until_told(1)
+    await office.restart()
+    office.listener.gate.set()
+    (message,) = await office.messages(ann)
+    assert (message.state, message.tries) == ("delivered", 1)
+    ids = {headers["webhook-id"] for _, _, headers in office.listener.told}
+    assert ids == {str(message.id)}
+
+
+async def test_a_try_that_was_lost_with_the_database_is_made_again_within_the_hour(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    ann = await office.ann()
+    await office.own.put(actor(ann), ann, HOOK)
+    lost = asyncio.Event()
+
+    async def break_down(*_: object, **__: object) -> None:
+        lost.set()
+        raise OSError("the database is gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Messenger, "_write", break_down)
+        await office.had(ann)
+        await asyncio.wait_for(lost.wait(), 30)
+    assert await office.messenger.recover() == 0, "it is not late yet"
+    office.house.clock.move(webhooks.LATE + timedelta(minutes=1))
+    assert await office.messenger.recover() == 1
+    (message,) = await office.messages(ann)
+    assert (message.state, message.tries) == ("delivered", 1)
+    assert await office.messenger.recover() == 0
 
 
 async def test_a_removed_webhook_is_not_told_what_still_waits(office: Office) -> None:
