@@ -28,6 +28,7 @@ from service.media_url import MediaUrl
 from service.model import DownloadSession, Job, JobFile, MediaFile, MediaKey, Origin
 from service.ports import Media, Transaction
 from service.selection import MediaType, Selection
+from service.webhooks import Webhook, WebhookMessage
 from storage import tables
 from storage.database import SqlDatabase
 from storage.media import DiskMedia, S3Media
@@ -137,7 +138,7 @@ async def fill(room: Room, member: Member) -> None:
 
 
 async def add_what_accounts_have(transaction: Transaction, member: Member, job: Job) -> None:
-    """Keys, codes, cookies, charges, and what was done by it and to it."""
+    """Keys, codes, cookies, charges, webhooks, and what was done by it and to it."""
     account_id, now = member.account.id, job.created_at
     digest = digest_of(member.account.username)
     await transaction.api_keys.add(ApiKey(account_id=account_id, name="K", start="mgp_", digest=digest, scope=Scope.ALL, created_at=now))
@@ -146,6 +147,13 @@ async def add_what_accounts_have(transaction: Transaction, member: Member, job: 
     )
     await transaction.site_cookies.put(account_id, f"{member.user.id}.example.com", "secret", now)
     await transaction.charges.add([Charge(job_id=job.id, payer=f"account:{account_id}", account_id=account_id, charged_at=now)])
+    hook = MediaUrl.parse("https://hooks.example.com/")
+    await transaction.webhooks.put(Webhook(account_id=account_id, url=hook, secret="whsec_", created_at=now))
+    await transaction.webhooks.add_message(
+        WebhookMessage(
+            id=uuid4(), account_id=account_id, job_id=job.id, event="job.completed", url=hook, body="{}", next_at=now, created_at=now
+        )
+    )
     await transaction.audit.add(AuditEntry(at=now, account_id=account_id, action=Act.LOGGED_IN, subject_id=account_id))
     await transaction.audit.add(AuditEntry(at=now, account_id=None, action=Act.BLOCKED, subject_id=account_id))
 
