@@ -57,6 +57,8 @@ class JobEvent(BaseModel):
     progress_percent: float | None
     downloaded_bytes: int | None
     total_bytes: int | None
+    items_done: int | None
+    items_total: int | None
     speed: float | None
     eta: float | None
     error_message: str | None
@@ -93,8 +95,10 @@ def _event(job: Job) -> JobEvent:
         phase=phase_of(job),
         title=job.title,
         progress_percent=job.progress.percent,
-        downloaded_bytes=job.progress.downloaded,
-        total_bytes=job.progress.total,
+        downloaded_bytes=None if job.is_list else job.progress.downloaded,
+        total_bytes=None if job.is_list else job.progress.total,
+        items_done=job.progress.downloaded if job.is_list else None,
+        items_total=job.progress.total if job.is_list else None,
         speed=job.progress.speed if running else None,
         eta=job.progress.eta if running else None,
         error_message=job.error_message,

@@ -72,6 +72,16 @@ async def test_a_job_is_followed_to_its_end(service: Running, site: MediaSitePro
     assert [event.id for event in events] == [str(number) for number in numbers]
 
 
+async def test_a_list_is_followed_with_its_items_and_counts_them(service: Running) -> None:
+    job = asked(service, "https://www.youtube.com/playlist?list=PL3")
+    async with client() as http, http.get(here(service, job)) as response:
+        events = [event async for event in events_of(response)]
+    assert {event.name for event in events} == {"progress", "item", "end"}
+    end = events[-1].data
+    assert (end["status"], end["items_done"], end["items_total"], end["total_bytes"]) == ("completed", 3, 3, None)
+    assert len({event.data["job_uuid"] for event in events if event.name == "item"}) == 3
+
+
 async def test_who_knows_the_end_already_is_told_nothing(service: Running, site: MediaSiteProcess) -> None:
     job = service.ended(asked(service, site.url("n/known.mp4"))["job_uuid"])
     async with client() as http:
