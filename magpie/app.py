@@ -21,6 +21,7 @@ from magpie.checks import make_checks, program_checks, queue_check
 from magpie.cli import FAILED, OK, say
 from magpie.config import Config, ConfigError, unknown_names
 from magpie.equipment import Machine, Programs
+from magpie.extractors import weekly_update
 from magpie.local_chat import LocalChat
 from magpie.logs import set_up_logs
 from magpie.metrics import Meters, Parts, ServiceReports
@@ -41,6 +42,7 @@ from service.downloads import Downloads
 from service.errors import EngineBusy
 from service.events import JobEventBus
 from service.exports import Exports
+from service.failing_sites import FailingSite, FailingSites
 from service.health import ServiceState, Stage
 from service.job_pages import SeenJobs
 from service.limits import Quotas
@@ -108,7 +110,8 @@ class Service:
         self._database = SqlDatabase(config.database, self._engine, secrets.vault)
         self._vault, ids = secrets.vault, RandomIds()
         self._quotas = Quotas(self._clock)
-        self._meters, self.programs = Meters(), Programs()
+        self._meters, self.programs = Meters(), Programs(self._fetcher.inventory)
+        self._fetcher.pool.on_other_extractors = self.programs.look_again
         self._events.subscribe(self._meters.heard)
         self._keeping: list[asyncio.Task[None]] = []
         self.downloads = Downloads(
@@ -144,6 +147,13 @@ class Service:
             media=self._media,
             clock=self._clock,
             vaults=self._empty_vaults,
+        )
+        self.failing_sites = FailingSites(
+            rows=self._job_rows,
+            database=self._database,
+            clock=self._clock,
+            version=self._ytdlp_version,
+            tell=self._tell_of_failing_site,
         )
         self.people = make_people(
             config,
@@ -342,6 +352,17 @@ class Service:
         directory = self.config.data_dir.absolute() / "chat"
         return LocalChat(directory) if samples is None else LocalChat(directory, samples=samples)
 
+    def _can_tell(self) -> bool:
+        return self.chat is None or self.chat.state is ChatState.RUNNING
+
+    async def _tell_of_failing_site(self, site: FailingSite, version: str | None) -> None:
+        if self.chat is not None:
+            await self.chat.tell_of_failing_site(site, version)
+
+    async def _ytdlp_version(self) -> str | None:
+        tool = (await self.programs.all()).get("yt-dlp")
+        return tool.version if tool is not None else None
+
     async def _stop_chat(self) -> None:
         if self.chat is not None:
             await self.chat.stop()
@@ -403,6 +424,9 @@ class Service:
         await self.downloads.recover()
         await self._start_chat()
         self._keeping = [asyncio.create_task(self.people.keep(), name="people")]
+        if self.config.update_extractors == "weekly":
+            self._keeping.append(asyncio.create_task(weekly_update(self.config, self._clock).keep(), name="weekly update"))
+        self._keeping.append(asyncio.create_task(self.failing_sites.keep(self._can_tell), name="failing sites"))
         if not self._database.is_sqlite:
             self._keeping.append(asyncio.create_task(self.watching.follow(self._job_rows, self._clock), name="news of jobs"))
         await self._tell_setup_code()

@@ -242,6 +242,24 @@ def sweep(
 
 
 @app.command
+def update_extractors(*, as_json: Annotated[bool, Parameter(name="--json", negative=())] = False) -> int:
+    """Get the newest yt-dlp with its solver scripts, and try it out. A running service takes it over by itself.
+
+    Parameters
+    ----------
+    as_json
+        Print the versions as JSON.
+
+    """
+    config = _config()
+    if config is None:
+        return FAILED
+    from magpie.extractors import update_extractors as update  # noqa: PLC0415 - quick help
+
+    return asyncio.run(update(config, as_json=as_json))
+
+
+@app.command
 def link_sessions(
     *,
     username: str,

@@ -192,6 +192,7 @@ class Config(BaseSettings):
     min_free_disk: Size = 10**9
     workers: Annotated[int, Field(ge=1, le=64)] = 4
     ytdlp_plugin_dirs: Items = ()
+    update_extractors: Literal["off", "weekly"] = "off"
     log_format: Literal["auto", "human", "json"] = "auto"
     log_dir: Path | None = None
 

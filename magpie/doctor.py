@@ -17,11 +17,9 @@ from rich.table import Table
 from magpie.config import Config, unknown_names
 from magpie.equipment import OLD_AFTER, RENEW, age_of
 from magpie.equipment import REQUIRED as PROGRAMS
-from magpie.parts import SystemClock, lock_file
+from magpie.parts import SystemClock, extractors_of, is_running
 from scraper.tools import Tool, inventory
-from service.errors import EngineBusy
 from service.ports import Clock
-from storage.engine_lock import EngineLock
 
 REQUIRED = PROGRAMS | {"data directory", "disk"}
 """Without these nothing can be downloaded at all."""
@@ -46,7 +44,7 @@ class Finding:
 
 async def examine(config: Config, clock: Clock | None = None) -> list[Finding]:
     """Look at everything; changes nothing but, when it is missing, makes the data directory."""
-    tools = await asyncio.to_thread(inventory)
+    tools = await asyncio.to_thread(lambda: inventory(extractors_of(config).chosen()))
     now = (clock or SystemClock()).now()
     here = [_python(), *(_tool(tool, now) for tool in tools), _data_dir(config), _disk(config), _service(config), _port(config)]
     return here + [_unknown(name) for name in unknown_names()]
@@ -104,18 +102,13 @@ def _disk(config: Config) -> Finding:
 
 
 def _service(config: Config) -> Finding:
-    file = lock_file(config)
-    if file is None:
-        return Finding(name="database", found="PostgreSQL")
-    try:
-        lock = EngineLock(file)
-        lock.take()
-    except EngineBusy:
-        return Finding(name="service", found="running on this data directory")
-    except OSError:
-        return Finding(name="service", found="not running")
-    lock.release()
-    return Finding(name="service", found="not running")
+    match is_running(config):
+        case None:
+            return Finding(name="database", found="PostgreSQL")
+        case True:
+            return Finding(name="service", found="running on this data directory")
+        case _:
+            return Finding(name="service", found="not running")
 
 
 def _port(config: Config) -> Finding:

@@ -20,12 +20,12 @@ REQUIRED = frozenset({"yt-dlp", "ffmpeg"})
 """Programs without which nothing can be downloaded at all."""
 OLD_AFTER = timedelta(days=60)
 """Sites change: what was made for them before that fails more and more often."""
-RENEW = "Sites change, and downloads fail: install a newer yt-dlp."
+RENEW = "Sites change, and downloads fail: `magpie update-extractors` gets a newer yt-dlp."
 _RELEASE = re.compile(r"(\d{4})\.(\d{1,2})\.(\d{1,2})(?!\d)")
 
 
 class Programs:
-    """What is installed beside Magpie. Looked for once, when somebody asks: it does not change while the service runs."""
+    """What Magpie works with. Looked for once, when somebody asks, and again after each `look_again`."""
 
     def __init__(self, take_stock: Callable[[], Sequence[Tool]] = inventory) -> None:
         """`take_stock` runs programs: it is called in a thread."""

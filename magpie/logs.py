@@ -18,6 +18,8 @@ from structlog.types import EventDict, Processor
 from service.context import current_job
 
 HIDDEN = "***"
+_OURS = frozenset({"level", "logger", "timestamp", "request_id"})
+"""Made here, of nothing that anybody sent."""
 MAX_FILE, KEPT_FILES = 10 * 10**6, 5
 """Bytes of a log file, and how many older ones are kept beside it."""
 _SECRETS = (
@@ -51,7 +53,7 @@ class _Redact:
         self._secrets = tuple(secret for secret in secrets if secret)
 
     def __call__(self, _logger: Any, _name: str, event: EventDict) -> EventDict:
-        return {key: self._clean(value) for key, value in event.items()}
+        return {key: value if key in _OURS else self._clean(value) for key, value in event.items()}
 
     def _clean(self, value: Any) -> Any:
         if isinstance(value, list | tuple):

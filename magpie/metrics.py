@@ -160,7 +160,7 @@ class ServiceReports:
                 "python": platform.python_version(),
                 **{n: look.versions.get(n) for n in ("ffmpeg", "deno")},
             },
-            extractors={name: version_of(name) for name in ("yt-dlp", "yt-dlp-ejs", "gallery-dl")},
+            extractors={**{n: look.versions.get(n) for n in ("yt-dlp", "yt-dlp-ejs")}, "gallery-dl": version_of("gallery-dl")},
             queue=look.queue,
             lag=None if look.queue is None else look.queue.lag(look.now),
             width=parts.width(),

@@ -13,9 +13,12 @@ from obstore.store import from_url
 
 from magpie.config import Config, ConfigError
 from scraper.egress import EgressPolicy
+from scraper.extractors import FreshExtractors
 from scraper.fetcher import YtDlpFetcher
 from scraper.workers import ScraperConfig
+from service.errors import EngineBusy
 from service.run import RunPolicy
+from storage.engine_lock import EngineLock
 from storage.media import DiskMedia, S3Media
 from storage.vault import MultiFernetVault, secret_keys_from
 
@@ -86,6 +89,32 @@ def lock_file(config: Config) -> Path | None:
     return Path(config.database.removeprefix("sqlite:///") + ".lock")
 
 
+def is_running(config: Config) -> bool | None:
+    """Whether a service runs on this data directory; None when that cannot be told."""
+    file = lock_file(config)
+    if file is None:
+        return None
+    lock = EngineLock(file)
+    try:
+        lock.take()
+    except EngineBusy:
+        return True
+    except OSError:
+        return False
+    lock.release()
+    return False
+
+
+def extractors_of(config: Config) -> FreshExtractors:
+    """Where newer ones than the installed ones are kept."""
+    return FreshExtractors(config.data_dir.absolute() / "extractors")
+
+
+def plugin_dirs_of(config: Config) -> tuple[Path, ...]:
+    """The operator's."""
+    return tuple(Path(directory).absolute() for directory in config.ytdlp_plugin_dirs)
+
+
 def make_fetcher(config: Config) -> YtDlpFetcher:
     """No download may reach our own port, even where an exception allows it. Raises `ConfigError` for one that cannot be read, and
     for a plugin directory that is not there.
@@ -102,7 +131,8 @@ def make_fetcher(config: Config) -> YtDlpFetcher:
             width=config.workers,
             state_directory=config.data_dir.absolute() / "scraper",
             policy=policy,
-            plugin_dirs=tuple(Path(directory).absolute() for directory in config.ytdlp_plugin_dirs),
+            plugin_dirs=plugin_dirs_of(config),
+            extractors=extractors_of(config),
             max_items=config.max_items,
         )
     )

@@ -21,6 +21,7 @@ from scraper.egress import EgressPolicy
 from scraper.extractions import Extractions
 from scraper.forks import ProcessGone, Worker
 from scraper.galleries import Galleries
+from scraper.tools import Tool, inventory
 from scraper.wire import JobSpec, LookSpec
 from scraper.workers import Proxy, ScraperConfig, WorkerPool
 from service.descriptions import Description
@@ -62,6 +63,10 @@ class YtDlpFetcher:
     def policy(self) -> EgressPolicy:
         """Which addresses may be reached."""
         return self._policy
+
+    def inventory(self) -> list[Tool]:
+        """The programs that downloads which begin now use. Runs some of them; blocks for up to half a second."""
+        return inventory(self.pool.extractors)
 
     async def start(self) -> None:
         """Returns at once: the workers get warm behind, and a fetch waits for that."""
@@ -137,6 +142,10 @@ class YtDlpFetcher:
         if self._policy.blocks(url.host):
             raise AddressNotAllowed
         port = _port(url)
+        if _is_literal(url.host):
+            if not self._policy.permits(url.host, port):
+                raise AddressNotAllowed
+            return
         try:
             async with asyncio.timeout(_RESOLVE_SECONDS):
                 found = await asyncio.get_running_loop().getaddrinfo(url.host, port, type=socket.SOCK_STREAM)
@@ -276,3 +285,11 @@ def _emptied(directory: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+
+def _is_literal(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -12,6 +12,7 @@ import socket
 import sys
 import time
 from collections import deque
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ class ProcessGone(Exception):
 class Worker:
     """One forked process, seen from the service: a conversation in JSON lines."""
 
-    def __init__(self, pid: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, zygote: Zygote, pid: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.zygote = zygote
         self.pid = pid
         self.trust_class = ""
         self.jobs = 0
@@ -83,16 +85,49 @@ class Worker:
         _log.error("worker %s does not end", self.pid)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZygoteNews:
+    """What a zygote tells when it is warm: its yt-dlp, the file that this was loaded from, and what went wrong in the heating.
+    One that cannot start tells its `problem`.
+    """
+
+    version: str | None = None
+    file: str | None = None
+    trouble: tuple[str, ...] = ()
+    problem: str | None = None
+
+
 class Zygote:
     """The zygote process and the socket to it. Requests are answered in order."""
 
-    def __init__(self, process: asyncio.subprocess.Process, control: socket.socket) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, control: socket.socket, place: Path | None = None) -> None:
         self.process = process
+        self.place = place
+        self.news = ZygoteNews()
         self._control = control
         self._waiting: deque[asyncio.Future[int]] = deque()
-        self.ready = asyncio.Event()
+        self._users = 0
+        self.unused = asyncio.Event()
+        self.unused.set()
+        self.settled = asyncio.Event()
         self.ended = asyncio.Event()
         self._reading = asyncio.create_task(self._read(), name="zygote")
+
+    async def warm(self) -> bool:
+        """Waits until it is, or has ended. Returns whether it is."""
+        await self.settled.wait()
+        return not self.ended.is_set()
+
+    def hold(self) -> None:
+        """Somebody uses a process of it, or is about to: they end with it."""
+        self._users += 1
+        self.unused.clear()
+
+    def let_go(self) -> None:
+        """Once for each `hold`."""
+        self._users -= 1
+        if not self._users:
+            self.unused.set()
 
     async def fork(self, kind: bytes) -> tuple[int, asyncio.StreamReader, asyncio.StreamWriter]:
         """A new process of this kind. Raises `ProcessGone`."""
@@ -126,9 +161,10 @@ class Zygote:
                 for line in lines:
                     message = json.loads(line)
                     if message.get("ready"):
-                        self.ready.set()
+                        self.news = ZygoteNews(version=message["ytdlp"], file=message["file"], trouble=tuple(message["trouble"]))
+                        self.settled.set()
                     elif "problem" in message:
-                        _log.error("the zygote could not start: %s", message["problem"])
+                        self.news = ZygoteNews(problem=message["problem"])
                     else:
                         answer = self._waiting.popleft()
                         if not answer.done():
@@ -137,6 +173,7 @@ class Zygote:
             pass
         finally:
             self.ended.set()
+            self.settled.set()
             while self._waiting:
                 answer = self._waiting.popleft()
                 if not answer.done():
@@ -151,13 +188,16 @@ class Zygote:
         self._control.close()
 
 
-async def spawn_zygote(equipment: Equipment) -> Zygote:
-    """Start one, from this thread: it dies with the thread that started it. Returns before it is warm."""
+async def spawn_zygote(equipment: Equipment, place: Path | None = None) -> Zygote:
+    """Start one, from this thread: it dies with the thread that started it. Returns before it is warm.
+
+    `place` is the directory that yt-dlp is loaded from; without it, the environment's is.
+    """
     ours, theirs = socket.socketpair()
     home = equipment.state_directory / "home"
     environment = {
         "PATH": f"{equipment.state_directory / 'bin'}:/usr/bin:/bin",
-        "PYTHONPATH": str(_ROOT),
+        "PYTHONPATH": os.pathsep.join(str(path) for path in (place, _ROOT) if path is not None),
         "PYTHONUTF8": "1",
         "HOME": str(home),
         "DENO_DIR": str(equipment.state_directory / "cache" / "deno"),
@@ -182,4 +222,4 @@ async def spawn_zygote(equipment: Equipment) -> Zygote:
         theirs.close()
     ours.sendall(equipment.to_line())
     ours.setblocking(False)  # noqa: FBT003 - the library's signature
-    return Zygote(process, ours)
+    return Zygote(process, ours, place)

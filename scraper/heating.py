@@ -28,7 +28,7 @@ from yt_dlp.postprocessor.ffmpeg import FFmpegPostProcessor
 from scraper.downloader import default_extractors, install_downloaders
 from scraper.egress import EgressPolicy
 from scraper.equipment import Equipment
-from scraper.failures import cause_of
+from scraper.failures import JobFailed, cause_of
 from scraper.guard import Guard
 from scraper.options import ytdlp_options
 from scraper.wire import JobSpec
@@ -43,8 +43,11 @@ _PAGE = """<!DOCTYPE html><html><head><title>Page</title><meta property="og:titl
 _NOWHERE = "https://www.example.invalid/watch?v=abcdefghijk"
 
 
-def heated(equipment: Equipment) -> Workshop:
-    """Load everything and run two small jobs. A heating that fails costs warmth only: the first jobs then take longer."""
+def heated(equipment: Equipment) -> tuple[Workshop, list[str]]:
+    """Load everything and run two small jobs; returns what went wrong with them too.
+
+    A heating that fails costs warmth only: the first jobs then take longer.
+    """
     _only_named_plugins(equipment.plugin_dirs)
     install_downloaders()
     # Native code of another's, with connections of its own that the guard would not see.
@@ -63,9 +66,11 @@ def heated(equipment: Equipment) -> Workshop:
     )
     for extractor in extractors.values():
         extractor.suitable(_NOWHERE)
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        _run_jobs(workshop)
-    return workshop
+    try:
+        trouble = _run_jobs(workshop)
+    except (OSError, subprocess.SubprocessError) as error:
+        trouble = [f"{type(error).__name__}: {error}"]
+    return workshop, trouble
 
 
 def _only_named_plugins(plugin_dirs: tuple[str, ...]) -> None:
@@ -76,7 +81,8 @@ def _only_named_plugins(plugin_dirs: tuple[str, ...]) -> None:
     load_all_plugins()
 
 
-def _run_jobs(workshop: Workshop) -> None:
+def _run_jobs(workshop: Workshop) -> list[str]:
+    trouble = []
     directory = Path(tempfile.mkdtemp(prefix="heating-", dir=workshop.state_directory))
     try:
         clip = _clip(directory, workshop.ffmpeg)
@@ -85,12 +91,15 @@ def _run_jobs(workshop: Workshop) -> None:
             own = Guard(EgressPolicy(allow=("127.0.0.1",)), workshop.ffmpeg, workshop.deno)
             shop = replace(workshop, guard=own)
             for path, selection in (("page", Selection.of("audio", "m4a")), ("clip.mp4", Selection.of("video", "mp4"))):
-                _run_job(f"{base}/{path}", selection, directory / path.partition(".")[0], shop)
+                failure = _run_job(f"{base}/{path}", selection, directory / path.partition(".")[0], shop)
+                if failure is not None:
+                    trouble.append(f"{path}: {failure.code} ({failure.detail})")
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+    return trouble
 
 
-def _run_job(url: str, selection: Selection, directory: Path, workshop: Workshop) -> None:
+def _run_job(url: str, selection: Selection, directory: Path, workshop: Workshop) -> JobFailed | None:
     directory.mkdir()
     spec = JobSpec(
         url=url, digest="0" * 64, selection=selection.key, language=None, directory=str(directory), max_bytes=10**8, max_duration=3600
@@ -98,7 +107,8 @@ def _run_job(url: str, selection: Selection, directory: Path, workshop: Workshop
     try:
         Job(spec, workshop, _Nobody()).run()
     except Exception as error:  # noqa: BLE001 - outermost: whatever goes wrong here goes wrong again, and is told, in the first real job
-        cause_of(error)
+        return cause_of(error)
+    return None
 
 
 class _Nobody:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import re
 import shutil
@@ -13,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import imageio_ffmpeg
+
+from scraper.extractors import SOLVER, YTDLP, version_in, wanted_solver
 
 _SECONDS = 10
 _MIN_DENO = (2, 3, 0)
@@ -56,34 +57,29 @@ def find_deno(search_path: str | None = None) -> Path | None:
     return Path(system).resolve() if system else None
 
 
-def inventory() -> list[Tool]:
-    """yt-dlp, its solver scripts, ffmpeg and deno, for `magpie doctor`. Runs ffmpeg and deno; blocks for up to half a second."""
-    return [_ytdlp(), _ejs(), _ffmpeg(), _deno()]
+def inventory(place: Path | None = None) -> list[Tool]:
+    """yt-dlp, its solver scripts, ffmpeg and deno, for `magpie doctor`. Runs ffmpeg and deno; blocks for up to half a second.
+
+    `place` is the directory of a fresh yt-dlp that is used in place of the environment's.
+    """
+    return [_ytdlp(place), _ejs(place), _ffmpeg(), _deno()]
 
 
-def _ytdlp() -> Tool:
-    version = _package("yt-dlp")
+def _ytdlp(place: Path | None) -> Tool:
+    version = version_in(place) or version_in(None)
     if version is None:
-        return Tool(name="yt-dlp", version=None, path=None, problem="is not installed", advice="Install Magpie again.")
-    return Tool(name="yt-dlp", version=version, path=None)
+        return Tool(name=YTDLP, version=None, path=None, problem="is not installed", advice="Install Magpie again.")
+    return Tool(name=YTDLP, version=version, path=None if place is None else str(place))
 
 
-def _ejs() -> Tool:
-    version, name = _package("yt-dlp-ejs"), "yt-dlp-ejs"
-    wanted = _wanted_ejs()
+def _ejs(place: Path | None) -> Tool:
+    version, wanted = version_in(place, SOLVER) or version_in(None, SOLVER), wanted_solver(place)
     if version is None:
         problem = "YouTube's challenges cannot be solved without it"
-        return Tool(name=name, version=None, path=None, problem=problem, advice="Install yt-dlp-ejs.")
+        return Tool(name=SOLVER, version=None, path=None, problem=problem, advice=f"Install {SOLVER}.")
     if wanted is not None and version != wanted:
-        return Tool(name=name, version=version, path=None, problem=f"this yt-dlp needs {wanted}", advice=f"Install yt-dlp-ejs {wanted}.")
-    return Tool(name=name, version=version, path=None)
-
-
-def _wanted_ejs() -> str | None:
-    """The version that the installed yt-dlp asks for: it takes exactly that one."""
-    requirements = importlib.metadata.requires("yt-dlp") or []
-    found = (re.match(r"yt-dlp-ejs\s*==\s*([\w.]+)", requirement) for requirement in requirements)
-    return next((match[1] for match in found if match), None)
+        return Tool(name=SOLVER, version=version, path=None, problem=f"this yt-dlp needs {wanted}", advice=f"Install {SOLVER} {wanted}.")
+    return Tool(name=SOLVER, version=version, path=None)
 
 
 def _ffmpeg() -> Tool:
@@ -110,13 +106,6 @@ def _deno() -> Tool:
     if tuple(map(int, match.groups())) < _MIN_DENO:
         return Tool(name="deno", version=version, path=str(path), problem="is too old", advice="Install deno 2.3 or newer.")
     return Tool(name="deno", version=version, path=str(path))
-
-
-def _package(name: str) -> str | None:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _said(command: list[str]) -> str:

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-import os
-import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from scraper.egress import EgressPolicy
-from scraper.equipment import Equipment
-from scraper.forks import ProcessGone, Worker, Zygote, spawn_zygote
-from scraper.tools import find_deno, find_ffmpeg
-
-_log = logging.getLogger("magpie.scraper")
-_MAX_PAUSE = 30.0
+from scraper.extractors import FreshExtractors
+from scraper.forks import ProcessGone, Worker
+from scraper.zygotes import Zygotes, equip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +20,7 @@ class ScraperConfig:
 
     `state_directory` holds yt-dlp's cache, kept extractions and a link to ffmpeg; it is made when missing. `plugin_dirs` are the
     operator's: `*/yt_dlp_plugins` in them is for yt-dlp, `*/gallery_dl_plugins` for gallery-dl. Of a list at most `max_items` are
-    told, and of a post of pictures at most so many fetched.
+    told, and of a post of pictures at most so many fetched. A yt-dlp that is chosen among `extractors` has `warm_seconds` to start.
     """
 
     state_directory: Path
@@ -37,6 +31,8 @@ class ScraperConfig:
     max_items: int = 200
     jobs_a_worker: int = 50
     idle_seconds: float = 60.0
+    extractors: FreshExtractors | None = None
+    warm_seconds: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +56,10 @@ class WorkerPool:
 
     def __init__(self, config: ScraperConfig) -> None:
         self.config = config
-        self._zygote: Zygote | None = None
-        self._keeper: asyncio.Task[None] | None = None
-        self._zygote_changed = asyncio.Condition()
+        self._zygotes = Zygotes(
+            lambda: equip(config.state_directory, config.policy, config.plugin_dirs), config.extractors, config.warm_seconds, self._replaced
+        )
+        self.on_other_extractors: Callable[[], None] = lambda: None
         self._places = asyncio.Semaphore(config.width)
         self._looks = asyncio.Semaphore(config.looks)
         self._idle: dict[Worker, asyncio.TimerHandle] = {}
@@ -73,35 +70,33 @@ class WorkerPool:
 
     async def start(self) -> None:
         """Start the zygote, from this thread: it dies with the thread that started it. Returns before it is warm."""
-        for folder in ("cache", "bin", "home"):
-            (self.config.state_directory / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
-        equipment = await asyncio.to_thread(self._equip)
-        # Known before the task has run: a stop may come first.
-        self._zygote = await spawn_zygote(equipment)
-        self._keeper = asyncio.create_task(self._keep(equipment, self._zygote), name="zygote-keeper")
+        await self._zygotes.start()
 
     async def ready(self) -> None:
         """Returns when the zygote is warm."""
-        await (await self._warm()).ready.wait()
+        while not await (await self._zygotes.living()).warm():
+            pass
+
+    @property
+    def extractors(self) -> Path | None:
+        """The directory that new workers have their yt-dlp from; None when it is the environment's."""
+        zygote = self._zygotes.now
+        return None if zygote is None else zygote.place
 
     async def stop(self) -> None:
         """Ends every process; running jobs get `ProcessGone`."""
         self._stopping = True
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
+        await self._zygotes.settle()
         for timer in self._idle.values():
             timer.cancel()
         workers = [*self._idle, *self._busy, *self._proxies]
         self._idle.clear()
         await asyncio.gather(*(worker.gone() for worker in workers), *self._leaving)
-        if self._zygote is not None:
-            await self._zygote.stop()
+        await self._zygotes.stop()
 
     def pids(self) -> list[int]:
-        """The zygote, and the workers and proxies that exist now."""
-        found = [] if self._zygote is None else [self._zygote.process.pid]
-        return [*found, *(worker.pid for worker in (*self._idle, *self._busy, *self._proxies))]
+        """The zygote first, and the workers and proxies that exist now."""
+        return [*self._zygotes.pids(), *(worker.pid for worker in (*self._idle, *self._busy, *self._proxies))]
 
     @contextlib.asynccontextmanager
     async def worker(self, trust_class: str, *, looks: bool = False) -> AsyncIterator[Worker]:
@@ -156,7 +151,8 @@ class WorkerPool:
     def _give_back(self, worker: Worker) -> None:
         worker.jobs += 1
         is_beside = len(self._idle) + len(self._busy) > self.config.width
-        if self._stopping or worker.is_gone or is_beside or worker.jobs >= self.config.jobs_a_worker:
+        is_old = worker.zygote is not self._zygotes.now
+        if self._stopping or worker.is_gone or is_old or is_beside or worker.jobs >= self.config.jobs_a_worker:
             self._leave(worker)
             return
         self._idle[worker] = asyncio.get_running_loop().call_later(self.config.idle_seconds, self._retire, worker)
@@ -166,59 +162,31 @@ class WorkerPool:
         self._leave(worker)
 
     def _leave(self, worker: Worker) -> asyncio.Task[None]:
-        task = asyncio.create_task(worker.gone(), name="worker-leaves")
+        task = asyncio.create_task(self._gone(worker), name="worker-leaves")
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
         return task
 
+    async def _gone(self, worker: Worker) -> None:
+        await worker.gone()
+        worker.zygote.let_go()
+
     async def _forked(self, kind: bytes) -> Worker:
         for _ in range(3):
-            zygote = await self._warm()
+            zygote = await self._zygotes.living()
+            zygote.hold()
             try:
-                return Worker(*await zygote.fork(kind))
-            except ProcessGone:
-                if self._stopping:
+                return Worker(zygote, *await zygote.fork(kind))
+            except BaseException as failure:
+                zygote.let_go()
+                if self._stopping or not isinstance(failure, ProcessGone):
                     raise
                 await zygote.ended.wait()
         raise ProcessGone
 
-    # --- the zygote ----------------------------------------------------------------------------------------------
-
-    async def _warm(self) -> Zygote:
-        """The zygote that lives; waits while one is being started. It may still be heating: what is asked of it then waits."""
-        async with self._zygote_changed:
-            await self._zygote_changed.wait_for(lambda: self._stopping or (self._zygote is not None and not self._zygote.ended.is_set()))
-        if self._stopping or self._zygote is None:
-            raise ProcessGone
-        return self._zygote
-
-    async def _keep(self, equipment: Equipment, zygote: Zygote) -> None:
-        """Start another one whenever it dies; slower each time when it does not live long."""
-        pause = 0.1
-        while True:
-            self._zygote = zygote
-            began = time.monotonic()
-            async with self._zygote_changed:
-                self._zygote_changed.notify_all()
-            await zygote.ended.wait()
-            await zygote.stop()
-            _log.error("the zygote ended with status %s; starting another", zygote.process.returncode)
-            pause = 0.1 if time.monotonic() - began > _MAX_PAUSE else min(_MAX_PAUSE, pause * 2)
-            await asyncio.sleep(pause)
-            zygote = await spawn_zygote(equipment)
-
-    def _equip(self) -> Equipment:
-        """The links in our own directory, which is all that stands on the workers' PATH before the system's."""
-        ffmpeg = self.config.state_directory.absolute() / "bin" / "ffmpeg"
-        fresh = ffmpeg.with_name(f".ffmpeg-{os.getpid()}")
-        fresh.unlink(missing_ok=True)
-        fresh.symlink_to(find_ffmpeg())
-        fresh.replace(ffmpeg)
-        deno = find_deno()
-        return Equipment(
-            policy=self.config.policy,
-            state_directory=self.config.state_directory.absolute(),
-            ffmpeg=str(ffmpeg),
-            deno=str(deno) if deno else None,
-            plugin_dirs=tuple(str(path.absolute()) for path in self.config.plugin_dirs),
-        )
+    def _replaced(self) -> None:
+        """New workers come from another zygote. Those that are busy end their jobs with the old one, which stays for them."""
+        for worker in [worker for worker in self._idle if worker.zygote is not self._zygotes.now]:
+            self._idle.pop(worker).cancel()
+            self._leave(worker)
+        self.on_other_extractors()

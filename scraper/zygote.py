@@ -43,15 +43,17 @@ def main() -> NoReturn:
 
 def _serve(control: socket.socket, equipment: Equipment) -> NoReturn:
     # Imported late: yt-dlp takes a while, and what goes wrong here can be told by now.
+    from yt_dlp import version  # noqa: PLC0415
+
     from scraper.heating import heated  # noqa: PLC0415
     from scraper.proxy import serve  # noqa: PLC0415
     from scraper.worker import work  # noqa: PLC0415
 
-    workshop = heated(equipment)
+    workshop, trouble = heated(equipment)
     gc.collect()
     gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps
-    _tell(control, {"ready": True})
+    _tell(control, {"ready": True, "ytdlp": version.__version__, "file": version.__file__, "trouble": trouble})
     own = os.getpid()
     while True:
         kind, descriptors, _, _ = socket.recv_fds(control, 1, 1)
