@@ -12,10 +12,13 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 
+from bench.asking import ask
 from bench.house import SCRIPTS, Magpie, emptied, finish, free_port, fresh_url, media_site, run, yt_dlp
-from bench.measure import Report, Result, paired, ratio, seconds
+from bench.looking import ANSWERS, READERS, Crowd, bare_job, check_same, delays_of
+from bench.measure import Report, Result, paired, rate, ratio, seconds
 
 WIDTH, MANY = 4, 20
 BIG = 500_000_000
@@ -155,6 +158,71 @@ class Bench:
         subprocess.run(command, check=True, timeout=900)
         found: dict[str, float] = json.loads((place / "answer.json").read_text())[name]
         return found
+
+    def submit(self) -> None:
+        for name, who in (("local", "this machine's user"), ("account", "an account with limits")):
+            title, what = f"a submit, by {who}", "submit / a row in its own transaction"
+            self.report.add(rate(title, 0.4, self._accepting[name], self._accepting["bare"], what))
+
+    def batch(self) -> None:
+        what = "jobs of batches of 100 / single submits"
+        self.report.add(rate("jobs in batches", 3, self._accepting["batch"], self._accepting["local"], what))
+
+    @cached_property
+    def _accepting(self) -> dict[str, float]:
+        """Seconds of each, by name."""
+        answer = self.directory / "jobs.json"
+        environment = {**self.magpie.environment, "MAGPIE_DATA_DIR": str(self.directory / "jobs"), "MAGPIE_PORT": str(free_port())}
+        command = [sys.executable, "-m", "bench.jobs", self.site, str(answer)]
+        subprocess.run(command, check=True, env=environment, timeout=300, stderr=subprocess.DEVNULL)
+        found: dict[str, float] = json.loads(answer.read_text())
+        return found
+
+    def page(self) -> None:
+        place = self.directory / "pages"
+        place.mkdir()
+        answer = place / "answer.json"
+        subprocess.run([sys.executable, "-m", "bench.pages", str(place), str(answer)], check=True, timeout=900)
+        seen: dict[str, tuple[float, float]] = json.loads(answer.read_text())
+        worst_first = sorted(seen, key=lambda case: seen[case][1] / seen[case][0], reverse=True)
+        told = [f"{case}: {seen[case][1]:.1f} ms against {seen[case][0]:.1f}" for case in worst_first]
+        too_slow = [line for line, case in zip(told, worst_first, strict=True) if seen[case][1] > 2 * seen[case][0]]
+        detail = f"the worst of {len(told)} lists: " + "; ".join(too_slow or told[:1])
+        few, many = seen[worst_first[0]]
+        self.report.add(
+            Result(name="a page of a million jobs against one of a thousand", value=many / few, target=2, unit="×", detail=detail)
+        )
+
+    def readers(self) -> None:
+        notes = self.directory / "published.txt"
+        service = Magpie(self.directory / "readers", self.site, command=[sys.executable, "-m", "bench.noting", str(notes)])
+        service.start()
+        try:
+            service.warm()
+            seen = Crowd(service, self.site, self.directory).follow(READERS)
+        finally:
+            service.stop()
+        delays = delays_of(notes, seen)
+        detail = f"the slowest of {len(delays)} events to {READERS} readers, median {statistics.median(delays):.0f} ms"
+        self.report.add(Result(name="an event to all its readers", value=max(delays), target=250, unit="ms", detail=detail))
+        kilobytes = (seen.with_them - seen.without) * 1e3 / READERS
+        detail = f"PSS of the service: {seen.with_them:.1f} MB with {READERS}, {seen.without:.1f} MB without"
+        self.report.add(Result(name="memory of a reader", value=kilobytes, target=60, unit="KB", detail=detail))
+
+    def job(self) -> None:
+        done = self.magpie.reached(self.magpie.submit(fresh_url(self.site)), "completed")
+        silent = self.magpie.reached(self.magpie.submit(f"{self.site}/throttled/1/blob/90000000.mp4"), "processing")
+        with bare_job(self.magpie) as port:
+            for name, job_id in (("completed", done["job_uuid"]), ("under way", silent["job_uuid"])):
+                path = f"/api/jobs/{job_id}"
+                check_same(self.magpie.port, port, path)
+                ours, bare = [], []
+                for _ in range(6):
+                    ours.append(ask(self.magpie.port, path, ANSWERS))
+                    bare.append(ask(port, path, ANSWERS))
+                medians = statistics.median(ours[1:]), statistics.median(bare[1:])
+                self.report.add(rate(f"GET /api/jobs/{{id}}, {name}", 0.7, *medians, "ours / a bare handler with the same reads"))
+        self.magpie.cancel(silent["job_uuid"])
 
     def start(self) -> None:
         helps = [seconds(lambda: run([SCRIPTS / "magpie", "--help"])) for _ in range(7)]

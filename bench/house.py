@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -45,8 +45,10 @@ def media_site(directory: Path) -> Iterator[str]:
 class Magpie:
     """A running `magpie run`."""
 
-    def __init__(self, directory: Path, site: str, *, workers: int = 4) -> None:
-        self.directory, self.port = directory, free_port()
+    def __init__(
+        self, directory: Path, site: str, *, workers: int = 4, command: Sequence[str | Path] = (SCRIPTS / "magpie", "run")
+    ) -> None:
+        self.directory, self.port, self.command = directory, free_port(), [*command]
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("MAGPIE_")},
             "MAGPIE_DATA_DIR": str(directory),
@@ -61,7 +63,7 @@ class Magpie:
         """Seconds until it is ready to serve."""
         start = time.perf_counter()
         with (self.directory.parent / f"{self.directory.name}.log").open("wb") as log:
-            self.process = subprocess.Popen([SCRIPTS / "magpie", "run"], env=self.environment, stdout=log, stderr=log)
+            self.process = subprocess.Popen(self.command, env=self.environment, stdout=log, stderr=log)
         while time.perf_counter() - start < 60:
             try:
                 if self.get("/api/health/simple")[0] == 200:
@@ -78,7 +80,7 @@ class Magpie:
             if checks.get("workers") == "healthy":
                 return
             time.sleep(0.1)
-        raise RuntimeError("magpie did not get warm")
+        raise RuntimeError(f"magpie did not get warm: {checks}")
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
@@ -86,6 +88,25 @@ class Magpie:
 
     def get(self, path: str) -> tuple[int, dict[str, Any]]:
         return self._ask("GET", path, None)
+
+    def submit(self, url: str) -> str:
+        """The id of the job. Raises `RuntimeError` when it is refused."""
+        status, answer = self._ask("POST", "/api/jobs/", {"url": url})
+        if status != 201:
+            raise RuntimeError(f"{status} {answer}")
+        return str(answer["job_uuid"])
+
+    def reached(self, job_id: str, wanted: str) -> dict[str, Any]:
+        """The job, once its status is this one."""
+        for _ in range(600):
+            job = self.get(f"/api/jobs/{job_id}")[1]
+            if job["status"] == wanted:
+                return job
+            time.sleep(0.1)
+        raise RuntimeError(f"the job did not get {wanted}: {job}")
+
+    def cancel(self, job_id: str) -> None:
+        self._ask("POST", f"/api/jobs/{job_id}/cancel", None)
 
     def download(self, url: str, **more: Any) -> dict[str, Any]:
         """Wait for the file. Raises `RuntimeError` when there is none."""
@@ -111,6 +132,10 @@ class Magpie:
     def cpu(self) -> float:
         """Seconds of processor time of all its living processes, and of those that they waited for."""
         return sum(sum(process.cpu_times()[:4]) for process in self.processes())
+
+    def service_pss(self) -> float:
+        """Megabytes of the service's own process."""
+        return float(psutil.Process(self.process.pid).memory_full_info().pss) / 1e6
 
     def scraper_pss(self) -> float:
         """Megabytes of the zygote and the workers together; shared pages count once."""

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -24,14 +25,15 @@ class Result:
     target: float
     unit: str
     detail: str
+    bound: Literal["at most", "at least"] = "at most"
 
     @property
     def is_met(self) -> bool:
-        return self.value <= self.target
+        return self.value >= self.target if self.bound == "at least" else self.value <= self.target
 
     def line(self) -> str:
         mark = "met   " if self.is_met else "MISSED"
-        return f"{mark} {self.name}: {self.value:.3g} {self.unit} (at most {self.target:g}); {self.detail}"
+        return f"{mark} {self.name}: {self.value:.3g} {self.unit} ({self.bound} {self.target:g}); {self.detail}"
 
 
 @dataclass(slots=True)
@@ -73,3 +75,9 @@ def paired(ours: Callable[[], object], bare: Callable[[], object], rounds: int) 
 
 def ratio(name: str, target: float, ours: float, bare: float, what: str) -> Result:
     return Result(name=name, value=ours / bare, target=target, unit="×", detail=f"{ours:.3f} s against {bare:.3f} s ({what})")
+
+
+def rate(name: str, target: float, ours: float, bare: float, what: str) -> Result:
+    """How many of ours there are to one of the other; both are given as the seconds that one takes."""
+    detail = f"{1 / ours:.0f} a second against {1 / bare:.0f} ({what})"
+    return Result(name=name, value=bare / ours, target=target, unit="×", detail=detail, bound="at least")

@@ -104,12 +104,14 @@ class Quotas:
             # The one whose end brings the count below the limit; for more than a day's worth there is none.
             oldest = await transaction.charges.nth_oldest(payer, since, spent.jobs + more - allowance.jobs_a_day - 1)
             raise DailyJobsReached(retry_after=_until(oldest, now))
-        await self._check_bytes(transaction, payer, allowance, now)
+        await self._check_bytes(transaction, payer, allowance, now, spent)
 
-    async def _check_bytes(self, transaction: Transaction, payer: str, allowance: Allowance, now: datetime) -> None:
+    async def _check_bytes(
+        self, transaction: Transaction, payer: str, allowance: Allowance, now: datetime, spent: Spent | None = None
+    ) -> None:
         since = now - DAY
         if allowance.bytes_a_day is not None:
-            spent = await transaction.charges.since(payer, since)
+            spent = spent or await transaction.charges.since(payer, since)
             if spent.bytes >= allowance.bytes_a_day:
                 # The one whose end brings the sum below the limit.
                 last = await transaction.charges.when_below(payer, since, spent.bytes - allowance.bytes_a_day)

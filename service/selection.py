@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from functools import lru_cache
 
 from service.errors import InvalidSelection
 
@@ -108,6 +109,7 @@ class Selection:
         return ":".join(parts)
 
     @classmethod
+    @lru_cache(maxsize=1024)
     def from_key(cls, key: str) -> Selection:
         """The inverse of `key`."""
         media_type, form, quality, *more = key.split(":")

@@ -34,6 +34,7 @@ from storage.kept_values import SqlKeptValues
 from storage.media_files import SqlMediaFiles
 from storage.merges import SqlMerges
 from storage.one_time_codes import SqlOneTimeCodes
+from storage.one_visit import SCHEME
 from storage.site_cookies import SqlSiteCookies
 from storage.telegram_users import SqlPreferences, SqlTelegramUsers
 from storage.webhooks import SqlWebhooks
@@ -76,12 +77,17 @@ def prepare_sqlite(engine: sa.Engine, *, read_only: bool) -> None:
 
     @event.listens_for(engine, "connect")
     def connected(connection: Any, _record: object) -> None:
-        connection.isolation_level = None
-        give_subseconds(connection)
-        cursor = connection.cursor()
-        for pragma in (*PRAGMAS, *(("query_only=ON",) if read_only else ())):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
+        try:
+            connection.isolation_level = None
+            give_subseconds(connection)
+            cursor = connection.cursor()
+            for pragma in (*PRAGMAS, *(("query_only=ON",) if read_only else ())):
+                cursor.execute(f"PRAGMA {pragma}")
+            cursor.close()
+        except BaseException:
+            # Whoever wanted it was cancelled: SQLAlchemy would leave it to the garbage collector.
+            connection.terminate()
+            raise
 
     if not read_only:
 
@@ -175,7 +181,7 @@ class SqlDatabase:
 
     def _engines(self) -> tuple[AsyncEngine, AsyncEngine]:
         if self.is_sqlite:
-            address = self.url.replace("sqlite:", "sqlite+aiosqlite:", 1)
+            address = self.url.replace("sqlite:", SCHEME, 1)
             writer = create_async_engine(address, **QUIETLY, pool_size=1, max_overflow=0, pool_timeout=60)
             reader = create_async_engine(address, **QUIETLY, **FOR_READING, pool_size=4, max_overflow=4)
             prepare_sqlite(writer.sync_engine, read_only=False)

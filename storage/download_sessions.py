@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -21,7 +20,8 @@ class SqlDownloadSessions:
         self._connection = connection
 
     async def add(self, session: DownloadSession) -> None:
-        await self._connection.execute(sa.insert(download_sessions).values(**asdict(session)))
+        values = {name: getattr(session, name) for name in download_sessions.c.keys()}  # noqa: SIM118 - a collection of columns, no dict
+        await self._connection.execute(sa.insert(download_sessions), values)
 
     async def get(self, session_id: UUID) -> DownloadSession | None:
         row = (await self._connection.execute(sa.select(download_sessions).where(download_sessions.c.id == session_id))).one_or_none()

@@ -85,7 +85,7 @@ class SqlJobPages:
         sessions = await self._sessions(connection, {job.download_session_id for job in found})
         files = await self._files(connection, [job.id for job in found if job.status is JobStatus.COMPLETED])
         queued = [job for job in found if job.status is JobStatus.PENDING and job.waits_for is None]
-        ahead = {job.id: await SqlJobs(connection, self._vault).ahead_of(job) for job in queued}
+        ahead = await SqlJobs(connection, self._vault).all_ahead_of(queued)
         return [
             JobState(job=job, session=sessions[job.download_session_id], files=tuple(files[job.id]), ahead=ahead.get(job.id))
             for job in found
@@ -95,7 +95,8 @@ class SqlJobPages:
     async def _sessions(self, connection: AsyncConnection, ids: set[UUID]) -> dict[UUID, DownloadSession]:
         if not ids:
             return {}
-        found = await connection.execute(sa.select(download_sessions).where(download_sessions.c.id.in_(ids)))
+        is_one = download_sessions.c.id == next(iter(ids)) if len(ids) == 1 else download_sessions.c.id.in_(ids)
+        found = await connection.execute(sa.select(download_sessions).where(is_one))
         return {row.id: session_of(row) for row in found}
 
     async def _files(self, connection: AsyncConnection, job_ids: Sequence[UUID]) -> dict[UUID, list[JobFile]]:

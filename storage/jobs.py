@@ -26,19 +26,15 @@ class SqlJobs:
         self._connection, self._sealing = connection, Sealing(vault)
 
     async def add(self, job: Job) -> bool:
-        added = await self._connection.execute(
-            insert(self._connection, jobs).values(**self._birth(job), **_state(job)).on_conflict_do_nothing().returning(jobs.c.id)
-        )
-        return added.one_or_none() is not None
+        return job.id in await self.add_all([job])
 
     async def add_all(self, new: Sequence[Job]) -> set[UUID]:
         added: set[UUID] = set()
         for start in range(0, len(new), ROWS_AT_ONCE):
             rows = [{**self._birth(job), **_state(job)} for job in new[start : start + ROWS_AT_ONCE]]
-            found = await self._connection.execute(
-                insert(self._connection, jobs).values(rows).on_conflict_do_nothing().returning(jobs.c.id)
-            )
-            added |= set(found.scalars())
+            # Rows as parameters: the statement is compiled once, however many there are.
+            query = insert(self._connection, jobs).on_conflict_do_nothing().returning(jobs.c.id)
+            added |= set((await self._connection.execute(query, rows)).scalars())
         return added
 
     async def get(self, job_id: UUID) -> Job | None:
@@ -103,6 +99,18 @@ class SqlJobs:
             .where(jobs.c.status == JobStatus.PENDING, LIVE, jobs.c.waits_for.is_(None), jobs.c.created_at < job.created_at)
         )
         return int(counted.scalar_one())
+
+    async def all_ahead_of(self, queued: Sequence[Job]) -> dict[UUID, int]:
+        """`ahead_of` for several jobs of the queue, in one look at it."""
+        if not queued:
+            return {}
+        queue = (
+            sa.select(jobs.c.id, (sa.func.rank().over(order_by=jobs.c.created_at) - 1).label("ahead"))
+            .where(jobs.c.status == JobStatus.PENDING, LIVE, jobs.c.waits_for.is_(None))
+            .subquery()
+        )
+        found = await self._connection.execute(sa.select(queue).where(queue.c.id.in_([job.id for job in queued])))
+        return {row.id: row.ahead for row in found}
 
     async def _many(self, query: sa.Select[Any]) -> list[Job]:
         return [self.job_of(row) for row in await self._connection.execute(query)]

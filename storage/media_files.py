@@ -73,7 +73,7 @@ class SqlMediaFiles:
         return await self._shown(job_files.c.job_id == job_id)
 
     async def of_jobs(self, job_ids: Sequence[UUID]) -> list[JobFile]:
-        return await self._shown(job_files.c.job_id.in_(job_ids))
+        return await self._shown(job_files.c.job_id == job_ids[0] if len(job_ids) == 1 else job_files.c.job_id.in_(job_ids))
 
     async def shown_by(self, media_file_id: int) -> list[JobFile]:
         return await self._shown(job_files.c.media_file_id == media_file_id)
@@ -99,9 +99,7 @@ class SqlMediaFiles:
         # On PostgreSQL somebody may be about to show one of them: this waits for that, and the next statement sees it.
         await self._connection.execute(sa.select(media_files.c.id).where(named).order_by(media_files.c.id).with_for_update())
         shown = sa.exists().where(job_files.c.media_file_id == media_files.c.id)
-        gone = await self._connection.execute(
-            sa.delete(media_files).where(named, ~shown).returning(media_files.c.location)
-        )
+        gone = await self._connection.execute(sa.delete(media_files).where(named, ~shown).returning(media_files.c.location))
         return [row.location for row in gone]
 
     async def shown_as(self, folder: UUID, job_id: UUID, name: str) -> JobFile | None:

@@ -13,7 +13,7 @@ from service.paging import EXACT_UP_TO, Mark, Window
 def window_of(query: sa.Select[Any], at: sa.ColumnElement[Any], id_: sa.ColumnElement[Any], window: Window) -> sa.Select[Any]:
     """Newest first, one row more than was asked for: it tells whether there is a next page."""
     if window.after is not None:
-        query = query.where(sa.or_(at < window.after.at, sa.and_(at == window.after.at, id_ < window.after.id)))
+        query = query.where(sa.tuple_(at, id_) < sa.tuple_(sa.literal(window.after.at, at.type), sa.literal(window.after.id, id_.type)))
     return query.order_by(at.desc(), id_.desc()).offset(window.skip).limit(window.limit + 1)
 
 

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from service.media_url import MediaUrl
 from service.ports import Vault
 
 SEALED = "sealed:"
+
+
+@lru_cache(maxsize=1024)
+def _parsed(text: str) -> MediaUrl:
+    return MediaUrl.parse(text)
 
 
 class Sealing:
@@ -27,4 +34,4 @@ class Sealing:
         return self.seal(url.text) if url.is_secret else url.text
 
     def open_url(self, text: str) -> MediaUrl:
-        return MediaUrl.parse(self.open(text))
+        return MediaUrl.parse(self.open(text)) if text.startswith(SEALED) else _parsed(text)

@@ -60,6 +60,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 LIVE = sa.text("status in ('pending', 'processing')")
 HAS_ENDED = sa.text("ended_at is not null")
+HAS_PAYER = sa.text("payer is not null")
 BIG_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 """SQLite numbers rows by itself only in a column of type INTEGER."""
 
@@ -151,6 +152,9 @@ jobs = Table(
     Index("ix_jobs_session_created", "download_session_id", "created_at"),
     Index("ix_jobs_account_created", "account_id", "created_at", "id"),
     Index("ix_jobs_created", "created_at", "id"),
+    Index("ix_jobs_status_created", "status", "created_at", "id"),
+    Index("ix_jobs_account_status_created", "account_id", "status", "created_at", "id"),
+    Index("ix_jobs_payer", "payer", sqlite_where=HAS_PAYER, postgresql_where=HAS_PAYER),
     Index("ix_jobs_ended", "ended_at", sqlite_where=HAS_ENDED, postgresql_where=HAS_ENDED),
 )
 

@@ -285,7 +285,7 @@ async def test_a_quiet_stream_shows_that_it_lives(room: FakeRoom) -> None:
 async def test_the_stream_ends_when_the_service_stops(site: Site, room: FakeRoom) -> None:
     async with listening(site.http) as page, asyncio.timeout(HANG):
         await page.next()
-        site.state.move_to(Stage.STOPPING)
+        site.state.let_go()
         assert await page.next() == ("end", None)
     assert room.listeners == []
 
