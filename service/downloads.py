@@ -161,7 +161,9 @@ class Downloads:
             for order in orders:
                 job = self._job(order, is_private=await cookies_for(transaction, order.account_id, order.url) is not None)
                 jobs.append(job)
-                if await Run(self._parts, job).stored_without_asking(transaction):
+            fetched_before = await transaction.media_files.fetched_before([job.url for job in jobs])
+            for job in jobs:
+                if job.url.digest in fetched_before and await Run(self._parts, job).stored_without_asking(transaction):
                     stored.add(job.id)
         hosts = {job.url.origin: job.url for job in jobs if job.id not in stored}
         for url in hosts.values():
@@ -170,8 +172,7 @@ class Downloads:
 
     async def _accept(self, transaction: Transaction, prepared: _Prepared) -> list[tuple[Job, bool]]:
         """Write the rows; in place of a job that is under way already, that one."""
-        for order, job in zip(prepared.orders, prepared.jobs, strict=True):
-            await self._open_or_check(transaction, order, job)
+        await self._open_or_check(transaction, prepared.orders, prepared.jobs)
         added = await transaction.jobs.add_all(prepared.jobs)
         new = [job for job in prepared.jobs if job.id in added]
         await self._check_room(transaction, prepared.orders[0], len(new))
@@ -186,12 +187,15 @@ class Downloads:
             raise Conflict("The same download has just ended; try again.")
         return twin
 
-    async def _open_or_check(self, transaction: Transaction, order: Order, job: Job) -> None:
+    async def _open_or_check(self, transaction: Transaction, orders: Sequence[Order], jobs: Sequence[Job]) -> None:
         """A session of its own for a job that names none; one that is named must be open, and as it was when the order was made."""
-        if order.download_session_id is None:
-            await transaction.download_sessions.add(self._session_for(order, job))
-        elif order.session_is_unowned:
-            session = await transaction.download_sessions.by_id_or_folder(order.download_session_id)
+        pairs = zip(orders, jobs, strict=True)
+        own = [self._session_for(order, job) for order, job in pairs if order.download_session_id is None]
+        if own:
+            await transaction.download_sessions.add_all(own)
+        for named in dict.fromkeys(order.download_session_id for order in orders if order.session_is_unowned):
+            assert named is not None, "only a session that is named can be somebody else's or nobody's"
+            session = await transaction.download_sessions.by_id_or_folder(named)
             if session is None or session.closed_at is not None or session.owner_id is not None:
                 raise DownloadSessionNotFound
 
@@ -258,7 +262,7 @@ class Downloads:
         parent = lists.parent_of(job, title, once)
         async with self._database.write() as transaction:
             await lock_for(transaction, parent)
-            await self._open_or_check(transaction, order, parent)
+            await self._open_or_check(transaction, [order], [parent])
             if not await transaction.jobs.add(parent):
                 twin = await self._twin(transaction, parent)
                 if also:

@@ -39,6 +39,7 @@ class Ids(Protocol):
 
 class DownloadSessions(Protocol):
     async def add(self, session: DownloadSession) -> None: ...
+    async def add_all(self, sessions: Sequence[DownloadSession]) -> None: ...
     async def get(self, session_id: UUID) -> DownloadSession | None: ...
     async def of_account(self, account_id: int) -> list[DownloadSession]:
         """Oldest first."""
@@ -152,6 +153,10 @@ class Fetches(Protocol):
 class MediaFiles(Protocol):
     async def under(self, key: MediaKey) -> list[MediaFile]:
         """The files stored under this key, in order."""
+        ...
+
+    async def fetched_before(self, urls: Sequence[MediaUrl]) -> set[str]:
+        """The digests of those whose media was stored at some time, in whichever scope and selection."""
         ...
 
     async def key_of(self, url: MediaUrl, scope: str, selection: Selection) -> MediaKey | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -20,8 +20,11 @@ class SqlDownloadSessions:
         self._connection = connection
 
     async def add(self, session: DownloadSession) -> None:
-        values = {name: getattr(session, name) for name in download_sessions.c.keys()}  # noqa: SIM118 - a collection of columns, no dict
-        await self._connection.execute(sa.insert(download_sessions), values)
+        await self.add_all([session])
+
+    async def add_all(self, sessions: Sequence[DownloadSession]) -> None:
+        names = download_sessions.c.keys()
+        await self._connection.execute(sa.insert(download_sessions), [{name: getattr(one, name) for name in names} for one in sessions])
 
     async def get(self, session_id: UUID) -> DownloadSession | None:
         row = (await self._connection.execute(sa.select(download_sessions).where(download_sessions.c.id == session_id))).one_or_none()

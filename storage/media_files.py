@@ -16,6 +16,7 @@ from service.selection import MediaType, Selection
 from storage.fetches import insert, key_columns, key_of, under
 from storage.tables import download_sessions, job_files, jobs, media_files, media_urls
 
+AT_ONCE = 500
 _MILLISECOND = timedelta(milliseconds=1)
 
 
@@ -28,6 +29,14 @@ class SqlMediaFiles:
             sa.select(media_files).where(*under(media_files, key), media_files.c.is_current).order_by(media_files.c.position)
         )
         return [_media_file(row) for row in found]
+
+    async def fetched_before(self, urls: Sequence[MediaUrl]) -> set[str]:
+        known: set[str] = set()
+        for start in range(0, len(urls), AT_ONCE):
+            digests = [url.digest for url in urls[start : start + AT_ONCE]]
+            among = media_urls.c.url_digest == digests[0] if len(digests) == 1 else media_urls.c.url_digest.in_(digests)
+            known |= set((await self._connection.execute(sa.select(media_urls.c.url_digest).where(among))).scalars())
+        return known
 
     async def key_of(self, url: MediaUrl, scope: str, selection: Selection) -> MediaKey | None:
         found = await self._connection.execute(
