@@ -77,17 +77,12 @@ def prepare_sqlite(engine: sa.Engine, *, read_only: bool) -> None:
 
     @event.listens_for(engine, "connect")
     def connected(connection: Any, _record: object) -> None:
-        try:
-            connection.isolation_level = None
-            give_subseconds(connection)
-            cursor = connection.cursor()
-            for pragma in (*PRAGMAS, *(("query_only=ON",) if read_only else ())):
-                cursor.execute(f"PRAGMA {pragma}")
-            cursor.close()
-        except BaseException:
-            # Whoever wanted it was cancelled: SQLAlchemy would leave it to the garbage collector.
-            connection.terminate()
-            raise
+        connection.isolation_level = None
+        give_subseconds(connection)
+        cursor = connection.cursor()
+        for pragma in (*PRAGMAS, *(("query_only=ON",) if read_only else ())):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
 
     if not read_only:
 

@@ -55,6 +55,8 @@ def test_none_of_it_was_an_error_of_ours_or_left_anything(service: Running) -> N
     """Runs after the requests above, on the same service."""
     checks = requests.get(f"{service.url}/api/health", timeout=HANG).json()["checks"]
     assert [check for check in checks if check["status"] != "healthy" and check["name"] != "yt-dlp"] == []  # which only grows old
-    assert [line for line in service.log_lines() if line["level"] not in {"info", "debug"}] == []
+    # A reset may be asked for, for an account that a request has made; that there is no mail here is told to whoever runs the service.
+    told = [line for line in service.log_lines() if line["level"] not in {"info", "debug"} and line["logger"] != "magpie.mail"]
+    assert told == []
     assert service.rows("select id from jobs where origin <> 'chat'") == []  # the chat's are sample posts that were forwarded
     assert service.untidy() == []
