@@ -10,8 +10,8 @@ export UV_COMPILE_BYTECODE = 1
 
 # The longest file first, or it runs alone at the end.
 TESTS = tests/property tests/integration tests/contract tests/unit tests/docs
-# Three processes for two cores: most tests wait for something now and then. A file stays together, since its tests share what they start.
-AT_ONCE = -n 3 --dist loadfile --no-loadscope-reorder
+# Five processes for two cores: most tests wait for something most of the time. A file stays together, since its tests share what they start.
+AT_ONCE = -n 5 --dist loadfile --no-loadscope-reorder
 
 .PHONY: run demo download doctor browser test test-all check format bench lock clean
 

@@ -220,6 +220,13 @@ async def spawn_zygote(equipment: Equipment, place: Path | None = None) -> Zygot
         raise
     finally:
         theirs.close()
-    ours.sendall(equipment.to_line())
+    try:
+        ours.sendall(equipment.to_line())
+    except BaseException:
+        ours.close()
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        raise
     ours.setblocking(False)  # noqa: FBT003 - the library's signature
     return Zygote(process, ours, place)

@@ -57,7 +57,8 @@ class Update:
                 await asyncio.to_thread(extractors.tidy)
                 with _directory(extractors, ".new-") as fresh:
                     updated = await self._fetched(fresh, lock)
-                await asyncio.to_thread(extractors.tidy)
+                with contextlib.suppress(OSError):  # it is done; what is left over goes the next time
+                    await asyncio.to_thread(extractors.tidy)
                 return updated
         except OSError as wrong:
             raise UpdateFailed(f"The extractors in {extractors.root} could not be updated: {wrong.strerror or wrong}.") from wrong
@@ -75,7 +76,12 @@ class Update:
         if solver is not None:
             await _install(f"{SOLVER}=={solver}", fresh, lock)
         await self._prove(fresh, version)
-        await asyncio.to_thread(self._extractors.put, fresh, version, used)
+        putting = asyncio.ensure_future(asyncio.to_thread(self._extractors.put, fresh, version, used))
+        try:
+            await asyncio.shield(putting)
+        except asyncio.CancelledError:
+            await asyncio.wait({putting})  # under the lock, and before what it moves is cleared away
+            raise
         return Updated(before=before, after=version)
 
     async def _prove(self, fresh: Path, version: str) -> None:

@@ -19,6 +19,7 @@ from scraper.tools import find_deno, find_ffmpeg
 _log = logging.getLogger("magpie.scraper")
 _MAX_PAUSE = 30.0
 _LOOK_SECONDS = 2.0
+_AGAIN_SECONDS = 1.0
 
 
 class Zygotes:
@@ -107,7 +108,16 @@ class Zygotes:
             else:
                 _log.error("yt-dlp in %s does not start: falling back to the one that Magpie came with", zygote.place)
                 await self._withdraw(zygote.place, None)
-            zygote = await self._spawned(equipment, await asyncio.to_thread(self._choose))
+            zygote = await self._another(equipment)
+
+    async def _another(self, equipment: Equipment) -> Zygote:
+        """Tried until there is one: without it nothing would ever be downloaded again."""
+        while True:
+            try:
+                return await self._spawned(equipment, await asyncio.to_thread(self._choose))
+            except OSError as wrong:
+                _log.error("no other zygote can be started, trying again: %s", wrong)
+                await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _let_in(self, zygote: Zygote) -> None:
         self._living = zygote

@@ -8,7 +8,7 @@ from service import endings, lists
 from service.descriptions import Description, DescriptionKind
 from service.errors import LimitReached, NoRoom, TooManyItems
 from service.locking import lock_payers, payers_of
-from service.model import Job
+from service.model import STATUS_STEP, Job
 from service.ports import Clock, Database, Ids, Quota, Transaction
 
 MOST_JOBS = 10
@@ -40,7 +40,7 @@ class Expansion:
             if not items:
                 raise NoRoom
             parent = lists.parent_of(present, told.title, items)
-            parent = replace(parent, started_at=present.started_at, seq=max(present.seq, job.seq) + 1)
+            parent = replace(parent, started_at=present.started_at, seq=max(present.seq, job.seq) + STATUS_STEP)
             await transaction.jobs.save(parent, if_seq=present.seq)
             await self._quota.refund(transaction, parent)  # its items count instead
             try:

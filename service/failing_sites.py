@@ -21,6 +21,8 @@ NAME = "failing_sites"
 EVERY = 300.0
 """Seconds."""
 WITHIN = timedelta(hours=1)
+MOST, REMEMBERED, VERSIONS = 5, 200, 10
+"""Sites that are told of at one look, and what is kept of whom was told about what."""
 ENOUGH = 5
 """So many different addresses of one site fail, and more often than not."""
 CODES = frozenset({"download_failed", "unsupported", "format_unavailable"})
@@ -37,8 +39,12 @@ class FailingSite:
 
 
 class EndedJobs(Protocol):
-    async def ended_since(self, moment: datetime) -> list[Job]:
+    async def downloads_ended_since(self, moment: datetime) -> list[Job]:
         """Downloads, no lists; only the newest when there are very many."""
+        ...
+
+    async def latest_completed(self) -> list[Job]:
+        """The newest, so many that they tell from which hosts downloads usually come."""
         ...
 
 
@@ -54,7 +60,10 @@ class FailingSites:
 
     async def look(self) -> list[FailingSite]:
         """Returns those that were told of now."""
-        failing = failing_of(await self._rows.ended_since(self._clock.now() - WITHIN))
+        failing = failing_of(await self._rows.downloads_ended_since(self._clock.now() - WITHIN))
+        if failing:  # a page without any media fails alike: only where downloads went well before has something changed
+            usual = {host_of(job) for job in await self._rows.latest_completed()}
+            failing = [site for site in failing if site.host in usual]
         if not failing:
             return []
         version = await self._version()
@@ -82,14 +91,19 @@ class FailingSites:
             async with self._database.write() as transaction:
                 await transaction.charges.lock(NAME)
                 known = json.loads(await transaction.kept_values.get(NAME) or "{}")
-                told = set(known["hosts"]) if known.get("version") == version else set()
-                news = [site for site in failing if site.host not in told]
+                told: list[str] = known.get(version or "", [])
+                news = [site for site in failing if site.host not in told][:MOST]
                 if news:
-                    hosts = sorted(told | {site.host for site in news})
-                    await transaction.kept_values.put(NAME, json.dumps({"version": version, "hosts": hosts}))
+                    # Several processes may have different versions, each with its own list.
+                    known[version or ""] = [*told, *(site.host for site in news)][-REMEMBERED:]
+                    await transaction.kept_values.put(NAME, json.dumps(dict(list(known.items())[-VERSIONS:])))
         except Clash:
             return []  # the next look finds them again
         return news
+
+
+def host_of(job: Job) -> str:
+    return (urlsplit(job.url.text).hostname or "").removeprefix("www.")
 
 
 def failing_of(jobs: Iterable[Job]) -> list[FailingSite]:
@@ -98,7 +112,7 @@ def failing_of(jobs: Iterable[Job]) -> list[FailingSite]:
     failed: dict[str, set[str]] = defaultdict(set)
     counts: dict[str, int] = defaultdict(int)
     for job in jobs:
-        host = (urlsplit(job.url.text).hostname or "").removeprefix("www.")
+        host = host_of(job)
         if job.status is JobStatus.CANCELLED:
             continue
         ended[host] += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol
 from uuid import UUID
@@ -26,6 +26,8 @@ class JobFilter:
     media_type: str | None = None
     session: UUID | None = None
     """By the id or the folder of a session that the viewer may see."""
+    also_session: UUID | None = None
+    """As `session`; both must hold."""
     parent_id: UUID | None = None
 
 
@@ -49,6 +51,10 @@ class JobRows(Protocol):
 
     async def remove(self, job_id: UUID, media_file_ids: Sequence[int]) -> list[str]:
         """The job, if it has ended, with its children. Returns where bytes lie of those files that no job shows any more."""
+        ...
+
+    async def ended_since(self, viewer: Viewer, moment: datetime) -> list[Job]:
+        """Only the newest when there are very many."""
         ...
 
     async def states(self, jobs: Sequence[Job]) -> list[JobState]: ...
@@ -82,6 +88,9 @@ class SeenJobs:
 
     async def page(self, viewer: Viewer, wanted: JobFilter, window: Window) -> Page[JobState]:
         return await self._rows.page(viewer, wanted, window)
+
+    async def ended_since(self, viewer: Viewer, moment: datetime) -> list[Job]:
+        return await self._rows.ended_since(viewer, moment)
 
     async def states(self, jobs: Sequence[Job]) -> list[JobState]:
         return await self._rows.states(jobs)

@@ -206,6 +206,11 @@ class Progress:
         return round(min(100.0, 100.0 * self.downloaded / self.total), 1)
 
 
+STATUS_STEP = 1000
+"""By so much `seq` rises with a change of status: past all the progress that was told of and did not reach the row, as when the service
+died. With a step of one the end would have a number that was told already, and whoever compares numbers would miss it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """A unit of work: one address, one selection, 0 to n files."""
@@ -274,7 +279,7 @@ class Job:
             started_at=now,
             waits_for=None,
             progress=Progress(phase=Phase.LOOKING),
-            seq=self.seq + 1,
+            seq=self.seq + STATUS_STEP,
         )
 
     def moved(self, progress: Progress) -> Job:
@@ -284,7 +289,7 @@ class Job:
         return replace(self, title=title or self.title, artist=artist or self.artist, seq=self.seq + 1)
 
     def waiting(self, what: str) -> Job:
-        return replace(self, status=JobStatus.PENDING, waits_for=what, progress=Progress(phase=Phase.WAITING), seq=self.seq + 1)
+        return replace(self, status=JobStatus.PENDING, waits_for=what, progress=Progress(phase=Phase.WAITING), seq=self.seq + STATUS_STEP)
 
     def queued_again(self) -> Job:
         """A new attempt: for a retry by hand, or when what the job waited for has ended."""
@@ -298,7 +303,7 @@ class Job:
             error_message=None,
             ended_at=None,
             progress=Progress(phase=Phase.QUEUED),
-            seq=self.seq + 1,
+            seq=self.seq + STATUS_STEP,
         )
 
     def asked_again(self, now: datetime) -> Job:
@@ -318,7 +323,7 @@ class Job:
             error_code=None,
             error_message=None,
             ended_at=None,
-            seq=self.seq + 1,
+            seq=self.seq + STATUS_STEP,
         )
 
     @property
@@ -328,15 +333,15 @@ class Job:
 
     def completed(self, now: datetime, size: int) -> Job:
         done = self.progress if self.is_list else Progress(phase=self.progress.phase, downloaded=size, total=size)
-        return replace(self, status=JobStatus.COMPLETED, ended_at=now, waits_for=None, progress=done, seq=self.seq + 1)
+        return replace(self, status=JobStatus.COMPLETED, ended_at=now, waits_for=None, progress=done, seq=self.seq + STATUS_STEP)
 
     def failed(self, now: datetime, code: str, message: str) -> Job:
         return replace(
-            self, status=JobStatus.FAILED, ended_at=now, waits_for=None, error_code=code, error_message=message, seq=self.seq + 1
+            self, status=JobStatus.FAILED, ended_at=now, waits_for=None, error_code=code, error_message=message, seq=self.seq + STATUS_STEP
         )
 
     def cancelled(self, now: datetime) -> Job:
-        return replace(self, status=JobStatus.CANCELLED, ended_at=now, waits_for=None, seq=self.seq + 1)
+        return replace(self, status=JobStatus.CANCELLED, ended_at=now, waits_for=None, seq=self.seq + STATUS_STEP)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

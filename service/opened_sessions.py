@@ -155,13 +155,18 @@ class OpenedSessions:
         return Viewer(actor=actor, named=session.id)
 
     async def for_jobs(self, actor: Actor, known: UUID) -> DownloadSession | None:
-        """The open session in which the actor may download: by the id that opens it, or one of their own."""
+        """The open session in which the actor may download: by the id that opens it, or one of their own.
+
+        Superusers, to whom lists show the folders only, may name one that nobody owns by that, too.
+        """
         if (session := await self.shown(known)) is not None:
             return session
         async with self._database.read() as transaction:
             session = await transaction.download_sessions.by_id_or_folder(known, lock=False)
-        is_theirs = session is not None and session.owner_id is not None and session.owner_id == actor.account_id
-        return session if session is not None and is_theirs and self.is_open(session) else None
+        if session is None or not self.is_open(session):
+            return None
+        is_theirs = session.owner_id is not None and session.owner_id == actor.account_id
+        return session if is_theirs or (actor.is_superuser and session.opens_by_id) else None
 
     def touch(self, session: DownloadSession) -> None:
         self._used[session.id] = self._clock.now()

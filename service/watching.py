@@ -42,6 +42,8 @@ class Watched:
             return self.job_id in {job.id, job.parent_id}
         assert self.viewer is not None
         actor, owner = self.viewer.actor, job.account_id
+        if self.viewer.named not in {None, job.download_session_id}:
+            return False
         is_shown = owner is None and job.download_session_id == self.viewer.shown
         return actor.is_superuser or is_shown or (owner is not None and owner == actor.account_id)
 

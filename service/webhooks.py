@@ -91,6 +91,10 @@ class Webhooks(Protocol):
         """False, and no change, when somebody else has tried meanwhile."""
         ...
 
+    async def give_up(self, account_id: int, now: datetime) -> None:
+        """All of its messages that wait."""
+        ...
+
     async def overdue(self, before: datetime) -> list[WebhookMessage]:
         """Those that should have been tried before this moment, and wait still."""
         ...
@@ -139,11 +143,12 @@ class OwnWebhooks:
         return webhook
 
     async def remove(self, actor: Actor, account_id: int) -> Webhook:
-        """Messages that wait are given up at their next try. Raises `WebhookNotFound`."""
+        """Messages that wait are given up. Raises `WebhookNotFound`."""
         webhook = await self.get(account_id)
         async with self._database.write() as transaction:
             if not await transaction.webhooks.remove(account_id):
                 raise WebhookNotFound
+            await transaction.webhooks.give_up(account_id, self._clock.now())
             await self._note(transaction, actor, Act.WEBHOOK_REMOVED, account_id)
         return webhook
 

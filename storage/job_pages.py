@@ -64,9 +64,18 @@ class SqlJobPages:
             found = await connection.execute(sa.select(jobs).where(sa.or_(*wanted)).order_by(jobs.c.created_at, jobs.c.id))
             return [SqlJobs(connection, self._vault).job_of(row) for row in found]
 
-    async def ended_since(self, moment: datetime) -> list[Job]:
-        is_download = sa.and_(jobs.c.ended_at >= moment, jobs.c.phase != Phase.ITEMS.value)
-        query = sa.select(jobs).where(is_download).order_by(jobs.c.ended_at.desc()).limit(LATEST)
+    async def ended_since(self, viewer: Viewer, moment: datetime) -> list[Job]:
+        named = [_in_session(viewer.named)] if viewer.named is not None else []
+        return await self._ended(jobs.c.ended_at >= moment, _seen_by(viewer), *named)
+
+    async def downloads_ended_since(self, moment: datetime) -> list[Job]:
+        return await self._ended(jobs.c.ended_at >= moment, jobs.c.phase != Phase.ITEMS.value)
+
+    async def latest_completed(self) -> list[Job]:
+        return await self._ended(jobs.c.status == JobStatus.COMPLETED.value, jobs.c.ended_at.is_not(None))
+
+    async def _ended(self, *conditions: sa.ColumnElement[bool]) -> list[Job]:
+        query = sa.select(jobs).where(*conditions).order_by(jobs.c.ended_at.desc()).limit(LATEST)
         async with self._database.reader.connect() as connection:
             return [SqlJobs(connection, self._vault).job_of(row) for row in await connection.execute(query)]
 
@@ -125,7 +134,10 @@ def _wanted(wanted: JobFilter) -> list[sa.ColumnElement[bool]]:
         conditions.append(jobs.c.selection.like(f"{wanted.media_type}:%"))
     if wanted.parent_id is not None:
         conditions.append(jobs.c.parent_id == wanted.parent_id)
-    if wanted.session is not None:
-        named = sa.or_(download_sessions.c.id == wanted.session, download_sessions.c.folder == wanted.session)
-        conditions.append(jobs.c.download_session_id.in_(sa.select(download_sessions.c.id).where(named)))
+    conditions += [_in_session(known) for known in (wanted.session, wanted.also_session) if known is not None]
     return conditions
+
+
+def _in_session(known: UUID) -> sa.ColumnElement[bool]:
+    named = sa.or_(download_sessions.c.id == known, download_sessions.c.folder == known)
+    return jobs.c.download_session_id.in_(sa.select(download_sessions.c.id).where(named))

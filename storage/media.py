@@ -44,7 +44,7 @@ class WorkDirectories:
         for entry in self._root.iterdir():
             if _is_uuid(entry.name):
                 with contextlib.suppress(FileNotFoundError):  # its job ends meanwhile
-                    newest = max(one.stat().st_mtime for one in (entry, *entry.rglob("*")))
+                    newest = max(one.lstat().st_mtime for one in (entry, *entry.rglob("*")))
                     found.append((UUID(entry.name), datetime.fromtimestamp(newest, UTC)))
         return found
 
@@ -122,7 +122,14 @@ class DiskMedia:
     def _listed(self) -> list[StoredFile]:
         """The time is that of the last change of the name: a fetched file may carry its server's time."""
         found = []
-        for file in (self._root / "downloads").rglob("*"):
+        # Not rglob, which fails when a folder goes while it is listed.
+        for folder, _, names in os.walk(self._root / "downloads"):
+            found += self._files_in(Path(folder), names)
+        return found
+
+    def _files_in(self, folder: Path, names: list[str]) -> list[StoredFile]:
+        found = []
+        for file in (folder / name for name in names):
             with contextlib.suppress(FileNotFoundError):  # somebody deletes it meanwhile
                 status = file.lstat()
                 if stat.S_ISREG(status.st_mode):

@@ -75,6 +75,8 @@ class OneVisitCursor(AsyncAdapt_aiosqlite_cursor):
     def lastrowid(self) -> Any:
         return self._done.lastrowid
 
+    arraysize: Any = 1
+
     async def _execute_async(self, operation: Any, parameters: Any) -> Any:
         await self._visit(_execute, operation, parameters)
 
@@ -89,9 +91,6 @@ class OneVisitCursor(AsyncAdapt_aiosqlite_cursor):
 
     async def _async_soft_close(self) -> None:
         """There is nothing to close."""
-
-    def fetchmany(self, size: int | None = None) -> Any:
-        return super().fetchmany(1 if size is None else size)
 
     def close(self) -> None:
         self._rows.clear()

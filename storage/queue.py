@@ -64,6 +64,7 @@ class WakeableEvent(threading.Event):
         super().__init__()
         self._changed = threading.Condition()
         self._woken: set[str] = set()
+        self._is_held = False
 
     def set(self) -> None:
         super().set()
@@ -75,8 +76,15 @@ class WakeableEvent(threading.Event):
         mine = name if name in {QUEUE_THREAD, MESSAGES_THREAD} else MANAGER_THREAD if MANAGER_THREAD in name else ""
         with self._changed:
             self._changed.wait_for(lambda: self.is_set() or mine in self._woken, timeout)
+            if self._is_held and mine in {QUEUE_THREAD, MESSAGES_THREAD}:
+                self._changed.wait_for(self.is_set)
             self._woken.discard(mine)
         return self.is_set()
+
+    def hold(self) -> None:
+        """Whoever looks into a queue does not look again: what is in it is for other processes, or for the next start."""
+        with self._changed:
+            self._is_held = True
 
     def wake(self, thread: str) -> None:
         with self._changed:
@@ -200,6 +208,7 @@ class JobEngine:
         self._poll: WakeableEvent | None = None
         self._stopping = False
         self._watch: list[asyncio.Task[None]] = []
+        self._lock: WorkerLock | None = None
         self._last_work = float("-inf")
 
     async def start(self) -> None:
@@ -224,7 +233,7 @@ class JobEngine:
             self._poll.wake(MANAGER_THREAD)
         self._client = await asyncio.to_thread(QueueClient, self.url)
         if not self.is_sqlite:
-            lock = WorkerLock(self.url, self.executor_id)
+            self._lock = lock = WorkerLock(self.url, self.executor_id)
             await lock.take()
             self._watch = [asyncio.create_task(lock.keep(self._take_over)), asyncio.create_task(self._poll_fast_while_busy())]
 
@@ -375,6 +384,8 @@ class JobEngine:
     async def drain(self, patience: timedelta) -> int:
         """Begin nothing any more, and give what runs this time to end. Returns how many jobs it did not suffice for."""
         self._stopping = True
+        if self._poll is not None:
+            self._poll.hold()
         if self._running:
             await asyncio.wait(self._running, timeout=patience.total_seconds())
         return len(self._running)
@@ -393,6 +404,8 @@ class JobEngine:
         for task in (*let_go, *self._telling):
             task.cancel()
         await asyncio.gather(*self._watch, *self._tasks, *let_go, *self._telling, return_exceptions=True)
+        if self._lock is not None:  # whoever keeps it may have been cancelled before it began
+            await self._lock.close()
         # In a thread of its own: the engine shuts the loop's default executor down on the way.
         with ThreadPoolExecutor(1) as own:
             await asyncio.get_running_loop().run_in_executor(own, lambda: DBOS.destroy(workflow_completion_timeout_sec=0))
@@ -453,8 +466,12 @@ class WorkerLock:
                     log.warning("the database is not reachable for the worker lock", extra={"cause": type(lost).__name__})
                 await asyncio.sleep(1)
         finally:
-            with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                await self._connection.close(timeout=2)
+            await self.close()
+
+    async def close(self) -> None:
+        """Lets go of the lock. May be called again."""
+        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            await self._connection.close(timeout=2)
 
     def of(self, executor_id: str) -> _OtherLock:
         """Take another worker's lock for a moment, if it is free."""

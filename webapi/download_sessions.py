@@ -80,7 +80,7 @@ class DownloadSessionsEndpoints:
             raise DownloadSessionNotFound
         account = await self._accounts.get(caller.account_id if caller.account_id is not None else LOCAL_ACCOUNT)
         claimed = await self._sessions.claim(caller.actor, account, session_id, shown=_uuid(session))
-        return LinkedSession(session_id=claimed.folder, linked_to_user=account.username)
+        return LinkedSession(session_id=session_id if session_id == claimed.id else claimed.folder, linked_to_user=account.username)
 
 
 def _uuid(text: str | None) -> UUID | None:

@@ -82,12 +82,13 @@ class AutoDownload(BaseModel):
 
 
 class AutoDownloadAccepted(BaseModel):
-    """The download goes on; `status_url` says how."""
+    """The download goes on; `status_url` says how, and `events_url` each time that something changes."""
 
     success: Literal[True] = True
     job_id: UUID
     session_id: UUID
     status_url: str
+    events_url: str
     linked_to_user: str | None = Field(None, exclude_if=lambda name: name is None, description="Whose account it is linked to")
 
 
@@ -232,6 +233,7 @@ class _Answers:
             job_id=job.id,
             session_id=session.folder,
             status_url=self._addresses.status(request, job.id),
+            events_url=self._addresses.events(request, job.id),
             linked_to_user=await self._owner_of(session),
         )
         return Reply(accepted, status=202)

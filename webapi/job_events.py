@@ -15,10 +15,10 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from aiohttp_sse import EventSourceResponse, sse_response
 from pydantic import BaseModel, TypeAdapter
 
-from service.errors import DownloadSessionNotFound, JobNotFound, LinkExpired, LinkInvalid
+from service.errors import DownloadSessionNotFound, InvalidInput, JobNotFound, LinkExpired, LinkInvalid
 from service.health import ServiceState
 from service.job_pages import JobFilter, SeenJobs
-from service.model import Job, JobStatus
+from service.model import STATUS_STEP, Job, JobStatus
 from service.opened_sessions import OpenedSessions, Viewer
 from service.paging import Window
 from service.ports import Clock
@@ -40,7 +40,8 @@ LIFE: Final = timedelta(hours=1)
 RETRY_MS: Final = 2000
 LATEST: Final = 500
 """Jobs of which a caller's stream tells at its beginning."""
-OVERLAP: Final = timedelta(seconds=10)
+OVERLAP: Final = timedelta(seconds=30)
+"""More than `PATIENCE`: what a reader that was cut off did not get is told again."""
 MAX_GARBAGE: Final = 4096
 _KNOWN: Final = 1000
 
@@ -138,7 +139,8 @@ class JobEventsEndpoints:
         stream, tags = {200: Content("text/event-stream"), 204: None}, ["Events"]
         looks, faults = replace(THEIRS, signed=True), [JobNotFound, LinkInvalid, LinkExpired]
         api.route("GET", "/api/jobs/{job_id}/events", access=looks, tags=tags, answers=stream, faults=faults)(self.job_events)
-        api.route("GET", "/api/jobs/{job_id}/ws", access=looks, tags=tags, answers={101: None, 400: None}, faults=faults)(self.job_socket)
+        plain = [*faults, InvalidInput]
+        api.route("GET", "/api/jobs/{job_id}/ws", access=looks, tags=tags, answers={101: None}, faults=plain)(self.job_socket)
         api.route(
             "GET",
             "/api/events",
@@ -170,7 +172,7 @@ class JobEventsEndpoints:
         known = await self._allowed(caller, job_id, session, expiry, signature)
         async with self._joined(Watched(job_id=known)) as reader:
             job = (await self._jobs.by_link(known)).job
-            seen = _seq_in(last_event_id)
+            seen = _seen_of(job, last_event_id)
             if not job.status.is_live and seen >= job.seq:
                 return web.Response(status=204)
             if request.method == "HEAD":
@@ -211,11 +213,11 @@ class JobEventsEndpoints:
         known = await self._allowed(caller, job_id, session, expiry, signature)
         socket = web.WebSocketResponse(heartbeat=self._heartbeat, max_msg_size=MAX_GARBAGE, compress=False)
         if not socket.can_prepare(request).ok:
-            return web.Response(status=400, text="This address is for WebSocket.\n")
+            raise InvalidInput("This address is for WebSocket.")
         async with self._joined(Watched(job_id=known)) as reader:
             job = (await self._jobs.by_link(known)).job
             await socket.prepare(request)
-            told = asyncio.ensure_future(self._tell(request, socket, self._of_job(reader, job, _seq_in(last_event_id))))
+            told = asyncio.ensure_future(self._tell(request, socket, self._of_job(reader, job, _seen_of(job, last_event_id))))
             heard = asyncio.ensure_future(self._hear(socket))
             await asyncio.wait({told, heard}, return_when=asyncio.FIRST_COMPLETED)
             code = heard.result() if heard.done() else WSCloseCode.GOING_AWAY if self._state.is_stopping else WSCloseCode.OK
@@ -279,12 +281,13 @@ class JobEventsEndpoints:
             return await self._stream(request, reader, self._of_viewer(reader, await self._at_first(viewer, last_event_id)))
 
     async def _at_first(self, viewer: Viewer, last_event_id: str | None) -> list[Job]:
-        since = _moment_in(last_event_id)
         found: list[Job] = []
-        for status in JobStatus if since is not None else (JobStatus.PENDING, JobStatus.PROCESSING):
-            page = await self._jobs.page(viewer, JobFilter(status=status), Window(limit=LATEST))
+        for status in (JobStatus.PENDING, JobStatus.PROCESSING):
+            page = await self._jobs.page(viewer, JobFilter(status=status, session=viewer.named), Window(limit=LATEST))
             found += [state.job for state in page.entries]
-        return [job for job in found if job.ended_at is None or (since is not None and job.ended_at >= since - OVERLAP)]
+        if (since := _moment_in(last_event_id)) is not None:
+            found += await self._jobs.ended_since(viewer, since - OVERLAP)
+        return found
 
     async def _of_viewer(self, reader: Reader, waiting: list[Job]) -> AsyncIterator[_Sent]:
         seqs: OrderedDict[UUID, int] = OrderedDict()
@@ -331,6 +334,12 @@ async def _until_gone(response: EventSourceResponse, reader: Reader) -> None:
     """A reader that left is noticed at the next heartbeat, also when nothing happens on its jobs."""
     await response.wait()
     reader.dismiss()
+
+
+def _seen_of(job: Job, text: str | None) -> int:
+    """What is too high for a number of this job is another stream's: then everything is news."""
+    seen = _seq_in(text)
+    return seen if seen <= job.seq + STATUS_STEP else 0
 
 
 def _seq_in(text: str | None) -> int:

@@ -162,7 +162,7 @@ class JobsEndpoints:
         viewer = Viewer(actor=caller.actor, shown=opened.id if opened else None)
         shown = [self._views.of(request, state, viewer, usual=usual) for state in states]
         if wanted.urls is not None:
-            return Reply(JobsView(jobs=shown), status=201)
+            return Reply(JobsView(jobs=shown), status=201 if any(new for _, new in accepted) else 200)
         return Reply(shown[0], status=201 if accepted[0][1] else 200)
 
     async def _session_of(self, caller: Caller, text: str | None) -> DownloadSession | None:
@@ -244,7 +244,8 @@ class JobsEndpoints:
         wanted = JobFilter(
             status=status,
             media_type=media_type,
-            session=viewer.named or (session_id_in(session_uuid) if session_uuid else None),
+            session=viewer.named,
+            also_session=session_id_in(session_uuid) if session_uuid else None,
             parent_id=job_id_in(parent_uuid) if parent_uuid else None,
         )
         page = await self._jobs.page(viewer, wanted, window_of(skip, limit, after, count))

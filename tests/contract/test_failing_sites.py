@@ -11,7 +11,7 @@ import pytest
 
 from service.downloads import Order
 from service.errors import FetchFailed, VideoPrivate
-from service.failing_sites import ENOUGH, WITHIN, FailingSite, FailingSites
+from service.failing_sites import ENOUGH, MOST, WITHIN, FailingSite, FailingSites
 from service.media_url import MediaUrl
 from service.model import Job, JobStatus, Origin
 from service.selection import Selection
@@ -58,7 +58,9 @@ class Watch:
         assert job.status is status
         return job
 
-    async def burst(self, host: str = "www.tube.example", number: int = ENOUGH) -> None:
+    async def burst(self, host: str = "www.tube.example", number: int = ENOUGH, *, is_usual: bool = True) -> None:
+        if is_usual:
+            await self.succeeds(f"{host}/usual-{self.house.clock.now().timestamp()}")
         for each in range(number):
             await self.fails(f"{host}/{self.house.clock.now().timestamp()}-{each}")
 
@@ -74,10 +76,28 @@ async def watch(database_url: str, tmp_path: Path) -> AsyncIterator[Watch]:
 async def test_a_burst_of_failures_is_told_of_once_also_by_a_service_that_starts_anew(watch: Watch) -> None:
     await watch.burst()
     first = watch.sites()
-    assert await first.look() == [FailingSite(host="tube.example", failed=ENOUGH, ended=ENOUGH)]
+    assert await first.look() == [FailingSite(host="tube.example", failed=ENOUGH, ended=ENOUGH + 1)]
     await watch.burst()
     assert [await first.look(), await watch.sites().look()] == [[], []]
     assert watch.told == [("tube.example", "2026.10.26")]
+
+
+async def test_a_site_from_which_nothing_ever_came_is_no_news(watch: Watch) -> None:
+    await watch.burst(is_usual=False)
+    assert await watch.sites().look() == []
+
+
+async def test_processes_with_different_versions_tell_once_each(watch: Watch) -> None:
+    await watch.burst()
+    for watch.version in ("2026.10.26", "2026.11.20") * 2:
+        await watch.sites().look()
+    assert [version for _, version in watch.told] == ["2026.10.26", "2026.11.20"]
+
+
+async def test_of_very_many_sites_a_few_are_told_at_a_look(watch: Watch) -> None:
+    for number in range(MOST + 2):
+        await watch.burst(f"site{number}.example")
+    assert [len(await watch.sites().look()) for _ in range(3)] == [MOST, 2, 0]
 
 
 async def test_another_site_is_told_of_by_itself(watch: Watch) -> None:

@@ -257,6 +257,8 @@ async def test_jobs_are_found_by_their_session_whether_it_is_named_by_id_or_by_f
     for known in (session.id, session.folder):
         assert await post.page(wanted=JobFilter(session=known)) == [job.id]
     assert await post.page(wanted=JobFilter(session=uuid4())) == []
+    assert await post.page(wanted=JobFilter(session=session.id, also_session=other.folder)) == []
+    assert await post.page(wanted=JobFilter(session=session.id, also_session=session.folder)) == [job.id]
 
 
 async def test_the_items_of_a_list_are_found_by_their_parent(post: Post) -> None:

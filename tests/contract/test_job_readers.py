@@ -119,3 +119,37 @@ async def test_who_left_is_let_go_although_nothing_happens(stand: Stand, way: tu
     reader.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # gone without a word of farewell
     reader.close()
     await stand.until_readers(0)
+
+
+async def test_the_end_of_a_job_is_told_also_when_its_progress_did_not_reach_the_row(stand: Stand) -> None:
+    """As when it is cancelled, or the service dies, between what was published and what was written."""
+    async with aiohttp.ClientSession() as http, http.get(f"{stand.site.url}/api/jobs/{stand.job.id}/events") as response:
+        await stand.until_readers(1)
+        for number in range(20):
+            stand.news(f"Told {number}")
+        await _line_with(response, "Told 19")
+        seen = stand.job.seq
+        await stand.house.downloads.cancel(stand.job.id)
+        await _line_with(response, '"cancelled"')
+    again = {"Last-Event-ID": str(seen)}
+    async with aiohttp.ClientSession() as http, http.get(f"{stand.site.url}/api/jobs/{stand.job.id}/events", headers=again) as response:
+        await _line_with(response, '"cancelled"')
+
+
+async def test_a_number_of_another_stream_hides_nothing(stand: Stand) -> None:
+    strange = {"Last-Event-ID": "1795290270000"}
+    url = f"{stand.site.url}/api/jobs/{stand.job.id}/events"
+    async with aiohttp.ClientSession() as http, http.get(url, headers=strange) as response:
+        await _line_with(response, '"processing"')
+
+
+async def test_an_end_is_told_to_who_comes_again_however_many_newer_jobs_there_are(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("webapi.job_events.LATEST", 2)
+    since = round(stand.house.clock.now().timestamp() * 1000)
+    for number in range(2, 7):
+        await stand.house.downloads.cancel((await stand.house.submit(str(number))).id)
+    stand.house.clock.move(timedelta(seconds=5))
+    await stand.house.downloads.cancel(stand.job.id)
+    again = {"Last-Event-ID": str(since)}
+    async with aiohttp.ClientSession() as http, http.get(f"{stand.site.url}/api/events", headers=again) as response:
+        await _line_with(response, f'{stand.job.id}","parent_uuid":null,"seq"')

@@ -377,6 +377,15 @@ async def test_somebody_unknown_sees_the_session_that_they_show_and_no_other(yar
             await yard.sessions.get(viewer, known)
 
 
+async def test_a_superuser_may_name_a_session_as_lists_show_it_if_nobody_owns_it(yard: Yard) -> None:
+    ann = await yard.account("ann")
+    nobodys, anns = await yard.opens(), await yard.opens(owner=ann)
+    found = await yard.sessions.for_jobs(SUPERUSER.actor, nobodys.folder)
+    assert found is not None
+    assert found.id == nobodys.id
+    assert await yard.sessions.for_jobs(SUPERUSER.actor, anns.folder) is None
+
+
 async def test_somebody_unknown_who_shows_nothing_sees_nothing(yard: Yard) -> None:
     session = await yard.opens()
     local = await yard.opens(address=None)

@@ -247,6 +247,34 @@ async def test_a_removed_webhook_is_not_told_what_still_waits(office: Office) ->
     assert len(office.listener.told) == 1
 
 
+async def test_what_waits_when_a_webhook_is_removed_is_not_told_by_the_next_one(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhooks, "PAUSES", (timedelta(hours=1),) * len(webhooks.PAUSES))
+    ann = await office.ann()
+    await office.own.put(actor(ann), ann, HOOK)
+    office.listener.answers = [500]
+    await office.had(ann)
+    await office.until_told(1)
+    await office.own.remove(actor(ann), ann.id)
+    await office.own.put(actor(ann), ann, None)
+    (message,) = await office.own.messages(ann.id)
+    assert message.state == "given_up"
+    await office.messenger.deliver(message.id, message.tries)
+    assert len(office.listener.told) == 1
+
+
+async def test_a_secret_that_cannot_be_read_keeps_no_job_from_ending(office: Office) -> None:
+    ann = await office.ann()
+    await office.own.put(actor(ann), ann, HOOK)
+    office.listener.answers = [500]
+    await office.had(ann)
+    await office.until_told(1)
+    office.house.vault = MultiFernetVault(["another secret key of the tests"])
+    await office.restart()
+    assert (await office.had(ann, "b")).status is JobStatus.COMPLETED
+    assert await office.messenger.recover() == 0
+    assert await office.own.messages(ann.id) == []
+
+
 async def test_an_address_that_may_not_be_reached_is_refused(office: Office) -> None:
     ann = await office.ann()
     with pytest.raises(AddressNotAllowed):

@@ -112,7 +112,7 @@ def test_who_asks_while_it_stops_is_told_when_to_come_again(start: StartService,
     service = start()
     job_id = service.accepted(site.url("throttled/20/media/clip.mp4?busy"), media_type="video")
     service.reached(job_id, "downloading")
-    service.signal()
+    service.send()
     eventually(lambda: _asked(service).status_code == 503, "it refuses")
     asked = _asked(service)
     assert asked.json()["code"] == "stopping"
@@ -132,7 +132,7 @@ def test_a_second_signal_ends_it_at_once_and_the_job_goes_on_at_the_next_start(s
     job_id = service.accepted(site.url(f"{SLOW}?twice"), media_type="video")
     service.reached(job_id, "downloading")
     children = service.children()
-    service.signal()
+    service.send()
     eventually(lambda: _asked(service).status_code == 503, "it stops")
     assert service.stop(signal.SIGTERM) == 1
     eventually(lambda: all(map(is_over, children)), "its processes are gone")

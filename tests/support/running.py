@@ -198,13 +198,13 @@ class Running:
                 self.kill()
                 raise
 
-    def signal(self, number: signal.Signals = signal.SIGTERM) -> None:
+    def send(self, number: signal.Signals = signal.SIGTERM) -> None:
         """Does not wait."""
         assert self._process is not None
         self._process.send_signal(number)
 
     def _end(self, number: signal.Signals) -> int:
-        self.signal(number)
+        self.send(number)
         assert self._process is not None
         status = self._process.wait(HANG)
         assert self._log is not None

@@ -93,6 +93,15 @@ def test_whoever_showed_a_session_hears_no_more_of_it_once_it_is_claimed() -> No
     assert reader.take() == []
 
 
+def test_who_names_one_of_their_sessions_hears_of_that_alone() -> None:
+    watching = Watching(events := JobEventBus())
+    here, elsewhere = a_job(5), a_job(5)
+    reader = watching.join(Watched(viewer=Viewer(actor=Actor(account_id=5), named=here.download_session_id)))
+    for job in (here, elsewhere):
+        events.publish(job)
+    assert reader.take() == [here]
+
+
 async def test_who_is_too_far_behind_is_sent_away() -> None:
     watching = Watching(events := JobEventBus())
     reader = watching.join(viewer(None, is_superuser=True), backlog=3)
