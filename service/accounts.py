@@ -144,7 +144,8 @@ class Accounts:
                 await transaction.accounts.lock_rights()
             present = _found(await transaction.accounts.locked(account_id))
             changed = _applied(present, change)
-            await self._keep_a_superuser(transaction, present, changed)
+            if not (changed.is_superuser and changed.is_active):
+                await keep_a_superuser(transaction, present)
             if password_hash is not None or (present.is_active and not changed.is_active):
                 changed = replace(changed, token_epoch=changed.token_epoch + 1)
             await transaction.accounts.save(changed)
@@ -169,19 +170,16 @@ class Accounts:
         if change.password is not None and await self.needs_first_user():  # else nobody could become it any more
             raise Forbidden("The first password is for whoever runs the service.")
 
-    async def keep_a_superuser(self, account: Account) -> None:
-        """Raises `LastSuperuser` when nobody else could look after things once this account is gone."""
-        async with self._database.read() as transaction:
-            await self._keep_a_superuser(transaction, account, None)
-
-    async def _keep_a_superuser(self, transaction: Transaction, present: Account, changed: Account | None) -> None:
-        loses = present.is_superuser and present.is_active and not (changed and changed.is_superuser and changed.is_active)
-        if loses and not await transaction.accounts.has_superuser(besides=[present.id], active=True):
-            raise LastSuperuser
-
     async def _note(self, transaction: Transaction, actor: Actor, act: Act, account: Account, details: str | None = None) -> None:
         entry = AuditEntry(at=self._clock.now(), account_id=actor.account_id, action=act, subject_id=account.id, details=details)
         await transaction.audit.add(entry)
+
+
+async def keep_a_superuser(transaction: Transaction, account: Account) -> None:
+    """Raises `LastSuperuser` when nobody else could look after things without this account."""
+    looks_after = account.is_superuser and account.is_active and not account.is_leaving
+    if looks_after and not await transaction.accounts.has_superuser(besides=[account.id], active=True):
+        raise LastSuperuser
 
 
 async def forget_codes(transaction: Transaction, account_id: int) -> None:

@@ -6,10 +6,11 @@ import logging
 from collections.abc import Sequence
 from uuid import UUID
 
+from service.accounts import keep_a_superuser
 from service.audit import Act, AuditEntry
 from service.chat import TelegramCopy
 from service.downloads import Downloads
-from service.errors import Forbidden, JobNotFound, JobNotLive, LastSuperuser
+from service.errors import Forbidden, JobNotFound, JobNotLive
 from service.locking import lock_payers
 from service.model import LOCAL_ACCOUNT, Account, Job, JobFile
 from service.ports import Clock, Database, Media, Transaction
@@ -89,7 +90,7 @@ class Forgetting:
         if account.id == LOCAL_ACCOUNT:
             raise Forbidden("The built-in account cannot be deleted; delete the data directory instead.")
         async with self._database.read() as transaction:
-            await _keep_a_superuser(transaction, account.id)
+            await self._keep_a_superuser(transaction, account.id)
 
     async def forget(self, account: Account) -> None:
         """End the account's jobs, then delete it with all that belongs to it. Raises what `check` raises.
@@ -120,7 +121,7 @@ class Forgetting:
             await lock_payers(transaction, [f"account:{account_id}"])
             present = await transaction.accounts.locked(account_id)
             if present is not None and not present.is_leaving:
-                await _keep_a_superuser(transaction, account_id)  # another one may have gone since `check`
+                await self._keep_a_superuser(transaction, account_id)  # another one may have gone since `check`
                 await transaction.accounts.leave(account_id)
 
     async def finish(self) -> int:
@@ -152,9 +153,6 @@ class Forgetting:
         async with self._database.read() as transaction:
             return await transaction.jobs.of_account(account_id)
 
-
-async def _keep_a_superuser(transaction: Transaction, account_id: int) -> None:
-    account = await transaction.accounts.get(account_id)
-    loses = account is not None and account.is_superuser and account.is_active and not account.is_leaving
-    if loses and not await transaction.accounts.has_superuser(besides=[account_id], active=True):
-        raise LastSuperuser
+    async def _keep_a_superuser(self, transaction: Transaction, account_id: int) -> None:
+        if (account := await transaction.accounts.get(account_id)) is not None:
+            await keep_a_superuser(transaction, account)
