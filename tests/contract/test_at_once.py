@@ -128,8 +128,14 @@ async def test_who_waited_for_a_place_goes_on_when_the_running_ones_are_claimed(
     for job in await street.until(jobs, two_run_and_two_wait):
         if job.status is JobStatus.PROCESSING:
             await street.town.sessions.claim(actor(bob), bob, job.download_session_id)
+    running = await street.until(jobs, all_run)  # none has ended: the gate is still closed
+    assert [job.waits_for for job in running] == [None] * 4
     street.house.web.gate.set()
     await street.house.completed(*jobs)
+
+
+def all_run(jobs: list[Job]) -> bool:
+    return all(job.status is JobStatus.PROCESSING for job in jobs)
 
 
 async def test_a_claimed_job_that_waited_waits_for_its_new_owners_places(street: Street) -> None:
@@ -140,6 +146,10 @@ async def test_a_claimed_job_that_waited_waits_for_its_new_owners_places(street:
     found = await street.until(jobs, lambda jobs: sum(job.waits_for is not None for job in jobs) == 2)
     waiting = next(job for job in found if job.waits_for)
     await street.town.sessions.claim(actor(bob), bob, waiting.download_session_id)
+    # Bob's one place is free, so it runs beside Alice's; her other one still waits for her place.
+    now = await street.until(jobs, lambda jobs: sum(job.status is JobStatus.PROCESSING for job in jobs) == 2)
+    assert next(job for job in now if job.id == waiting.id).status is JobStatus.PROCESSING
+    assert [job.waits_for for job in now if job.status is JobStatus.PENDING] == [f"account:{alice.id}"]
     street.house.web.gate.set()
     await street.house.completed(*jobs)
 
