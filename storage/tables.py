@@ -60,6 +60,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 LIVE = sa.text("status in ('pending', 'processing')")
 HAS_ENDED = sa.text("ended_at is not null")
+HAS_LINK = sa.text("link_id is not null")
 HAS_PAYER = sa.text("payer is not null")
 BIG_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 """SQLite numbers rows by itself only in a column of type INTEGER."""
@@ -109,6 +110,70 @@ download_sessions = Table(
     ),
 )
 
+links = Table(
+    "links",
+    metadata,
+    Column("id", BIG_ID, primary_key=True),
+    Column("account_id", BIG_ID, ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False),
+    Column("download_session_id", sa.Uuid, ForeignKey("download_sessions.id", ondelete="SET NULL")),  # where its downloads go
+    Column("url", sa.Text, nullable=False),
+    Column("url_digest", sa.String(64), nullable=False),
+    Column("name", sa.Text, nullable=False),
+    Column("type", sa.String(20), nullable=False),
+    Column("is_enabled", sa.Boolean, nullable=False),
+    Column("download_automatically", sa.Boolean, nullable=False),
+    Column("tags", sa.JSON, nullable=False),
+    Column("cookies", sa.Text),  # encrypted: a cookies.txt
+    Column("cookies_until", UtcDateTime),  # when the first of them that expires does so
+    Column("schedule", sa.String(100)),  # five-field cron; NULL: every so often, as the settings say
+    Column("timezone", sa.String(64), nullable=False),
+    Column("filters", sa.JSON, nullable=False),
+    Column("keep_last", sa.Integer),
+    Column("selection", sa.String(100), nullable=False),
+    Column("telling", sa.String(12), nullable=False),
+    Column("chat_id", sa.BigInteger),  # whom new items are sent to; NULL: the owner's own chat
+    Column("thread_id", sa.BigInteger),
+    Column("callback_url", sa.Text),  # encrypted
+    Column("title", sa.Text),  # as the site calls it
+    Column("state", sa.String(12), nullable=False),
+    Column("problem_code", sa.String(40)),
+    Column("problem", sa.Text),
+    Column("state_since", UtcDateTime, nullable=False),
+    Column("failures", sa.Integer, nullable=False, server_default="0"),  # in a row
+    Column("next_run_at", UtcDateTime),
+    Column("last_checked_at", UtcDateTime),
+    Column("told_at", UtcDateTime),  # the last digest
+    Column("feed_epoch", sa.Integer, nullable=False, server_default="0"),
+    Column("created_at", UtcDateTime, nullable=False),
+    UniqueConstraint("account_id", "url_digest"),
+    Index("ix_links_download_session_id", "download_session_id"),
+    Index(
+        "ix_links_due",
+        "next_run_at",
+        sqlite_where=sa.text("next_run_at is not null"),
+        postgresql_where=sa.text("next_run_at is not null"),
+    ),
+    sqlite_autoincrement=True,  # else history of a deleted one would be the next one's
+)
+
+link_items = Table(
+    "link_items",
+    metadata,
+    Column("link_id", BIG_ID, ForeignKey("links.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("extractor", sa.String(100), primary_key=True),
+    Column("item_id", sa.String(400), primary_key=True),
+    Column("state", sa.String(12), nullable=False),
+    Column("url", sa.Text),
+    Column("title", sa.Text),
+    Column("job_id", sa.Uuid),  # no foreign key: the archive outlives files and jobs
+    Column("seen_at", UtcDateTime, nullable=False),
+    Column("position", sa.Integer, nullable=False, server_default="0"),  # among those that were seen in this moment, newest first
+    Column("is_told", sa.Boolean, nullable=False, server_default=sa.true()),  # the owner knows of it
+    Index("ix_link_items_seen", "link_id", "seen_at", "position"),
+    Index("ix_link_items_job_id", "job_id", sqlite_where=sa.text("job_id is not null"), postgresql_where=sa.text("job_id is not null")),
+)
+"""What was seen behind a link: an archive that outlives the files."""
+
 jobs = Table(
     "jobs",
     metadata,
@@ -126,6 +191,8 @@ jobs = Table(
     Column("callback_url", sa.Text),  # encrypted: who is told of its end
     Column("max_items", sa.Integer),  # of a list, that is taken; NULL where a list is refused
     Column("position", sa.Integer, nullable=False, server_default="0"),  # among its parent's children
+    Column("link_id", BIG_ID, ForeignKey("links.id", ondelete="SET NULL")),  # that it checks, or got it from
+    Column("is_scheduled", sa.Boolean, nullable=False, server_default=sa.false()),  # nobody asked for it in this moment
     Column("status", sa.String(12), nullable=False),
     Column("attempt", sa.Integer, nullable=False),
     Column("starts", sa.Integer, nullable=False),
@@ -155,6 +222,7 @@ jobs = Table(
     Index("ix_jobs_status_created", "status", "created_at", "id"),
     Index("ix_jobs_account_status_created", "account_id", "status", "created_at", "id"),
     Index("ix_jobs_payer", "payer", sqlite_where=HAS_PAYER, postgresql_where=HAS_PAYER),
+    Index("ix_jobs_link", "link_id", sqlite_where=HAS_LINK, postgresql_where=HAS_LINK),
     Index("ix_jobs_ended", "ended_at", sqlite_where=HAS_ENDED, postgresql_where=HAS_ENDED),
 )
 
@@ -239,16 +307,24 @@ history_entries = Table(
     Column("download_session_id", sa.Uuid, nullable=False),
     Column("origin", sa.String(16), nullable=False),
     Column("outcome", sa.String(12), nullable=False),
+    Column("link_id", BIG_ID),  # no foreign key: an entry outlives its link
+    Column("link_name", sa.Text),
+    Column("source_id", sa.Uuid),
     Column("title", sa.Text),
     Column("url", sa.Text, nullable=False),
     Column("message", sa.Text, nullable=False),
     Column("code", sa.String(40)),
     Column("files", sa.JSON, nullable=False),
-    Column("words", sa.Text),  # title and address, case-folded: what a search looks into
+    Column("items", sa.Integer, nullable=False, server_default="1"),
+    Column("items_done", sa.Integer, nullable=False, server_default="0"),
+    Column("items_failed", sa.Integer, nullable=False, server_default="0"),
+    Column("words", sa.Text),  # title, address and link's name, case-folded: what a search looks into
     Column("started_at", UtcDateTime),
     Column("ended_at", UtcDateTime, nullable=False),
     UniqueConstraint("job_id", "attempt"),
     Index("ix_history_entries_account_ended", "account_id", "ended_at"),
+    Index("ix_history_entries_account_id", "account_id", "id"),
+    Index("ix_history_entries_link", "link_id", "id", sqlite_where=HAS_LINK, postgresql_where=HAS_LINK),
 )
 
 idempotency_keys = Table(
