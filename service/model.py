@@ -233,6 +233,10 @@ class Job:
     """How many items of a list it takes; None where a list is refused."""
     position: int = 0
     """Among its parent's children."""
+    link_id: int | None = None
+    """The link that it checks, or whose item it is."""
+    is_scheduled: bool = False
+    """Whether nobody asked for it in this moment."""
     items_key: str = ""
     """Of a list, when it is made: a digest of the items that it takes. Not read back."""
     status: JobStatus = JobStatus.PENDING
@@ -381,3 +385,11 @@ class HistoryEntry:
     files: tuple[str, ...]
     started_at: datetime | None
     ended_at: datetime
+    link_id: int | None = None
+    link_name: str | None = None
+    """As it was called then."""
+    source_id: UUID | None = None
+    items: int = 1
+    """Of a list, how many it had."""
+    items_done: int = 0
+    items_failed: int = 0
