@@ -56,8 +56,10 @@ class OpenPage:
         await self.page.wait_for_selector("body.connected")
 
     async def say(self, text: str) -> None:
+        """Once the service has heard it: before, a bot may not speak to somebody who never spoke to it."""
         await self.page.fill("#text", text)
-        await self.page.press("#text", "Enter")
+        async with self.page.expect_response(lambda answer: answer.request.method == "POST"):
+            await self.page.press("#text", "Enter")
 
     async def see(self, text: str) -> Any:
         """The newest message with this text, once there is one."""

@@ -7,7 +7,7 @@ import pytest
 
 from service.errors import FetchFailed, GeoBlocked, InvalidSelection, MagpieError, fetch_failure
 from service.media_url import MediaUrl
-from service.model import Job, JobStatus, Origin, Phase, Progress, Validators
+from service.model import STATUS_STEP, Job, JobStatus, Origin, Phase, Progress, Validators
 from service.selection import FORMATS, QUALITIES, MediaType, Selection
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -55,20 +55,26 @@ def test_a_wrong_selection_names_the_field_and_what_is_accepted(given: tuple[str
     assert str(wrong.value) == f"{field} must be one of: {accepted}"
 
 
-def test_every_change_of_a_job_raises_seq_and_leaves_the_old_one_alone() -> None:
+def test_every_change_of_a_job_raises_seq_and_one_of_its_status_past_all_progress_that_may_have_been_told() -> None:
     job = a_job()
-    changes = [
+    small = [job.moved(Progress(phase=Phase.DOWNLOADING)), job.identified("T", None)]
+    of_status = [
         job.started(NOW),
-        job.moved(Progress(phase=Phase.DOWNLOADING)),
-        job.identified("T", None),
         job.waiting("fetch"),
         job.queued_again(),
+        job.under_way_again(),
         job.completed(NOW, 5),
         job.failed(NOW, "network", "x"),
         job.cancelled(NOW),
     ]
-    assert {change.seq for change in changes} == {2}
-    assert job.status is JobStatus.PENDING
+    assert {change.seq for change in small} == {2}
+    assert {change.seq for change in of_status} == {1 + STATUS_STEP}
+
+
+def test_a_change_leaves_the_old_job_alone() -> None:
+    job = a_job()
+    job.started(NOW)
+    assert (job.status, job.seq) == (JobStatus.PENDING, 1)
 
 
 def test_a_new_attempt_forgets_the_failure() -> None:
