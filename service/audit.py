@@ -31,9 +31,13 @@ class Act(StrEnum):
     UNPAIRED = "unpaired"
     SESSION_CLAIMED = "session_claimed"
     SETTINGS_CHANGED = "settings_changed"
+    LINK_ADDED = "link_added"
+    LINK_REMOVED = "link_removed"
     COOKIES_STORED = "cookies_stored"
     COOKIES_REMOVED = "cookies_removed"
     SIGN_IN_LINK = "sign_in_link"
+    DATABASE_EXPORTED = "database_exported"
+    DATABASE_IMPORTED = "database_imported"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

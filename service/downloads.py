@@ -27,6 +27,7 @@ from service.errors import (
 from service.expanding import MOST_JOBS, Expansion
 from service.fetching import Fetcher
 from service.limits import payer_of
+from service.link_checks import LinkCheck
 from service.locking import LOCAL_PAYER, lock_for
 from service.media_url import MediaUrl
 from service.model import DownloadSession, Job, JobFile, JobStatus, Origin
@@ -454,7 +455,9 @@ class Downloads:
         if started is None:
             return
         self._events.publish(started)
-        work = asyncio.create_task(Run(self._parts, started).work(), name=f"job {job_id}")
+        is_look = started.link_id is not None and started.parent_id is None
+        task = LinkCheck(self._parts, started) if is_look else Run(self._parts, started)
+        work = asyncio.create_task(task.work(), name=f"job {job_id}")
         self._running[job_id] = work
         try:
             await asyncio.shield(work)

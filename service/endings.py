@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from service import lists
 from service.locking import lock_payers, payers_of
 from service.model import HistoryEntry, Job, JobFile, JobStatus, Outcome
@@ -15,14 +17,20 @@ _OUTCOMES = {
 }
 
 
-async def end(transaction: Transaction, quota: Quota, job: Job, files: list[JobFile]) -> list[Job]:
-    """`job` is the ended job, saved already. Returns the other jobs that this set going, for the news."""
+async def end(transaction: Transaction, quota: Quota, job: Job, files: list[JobFile], *, leaves: bool = True) -> list[Job]:
+    """`job` is the ended job, saved already. Returns the other jobs that this set going, for the news.
+
+    One that `leaves` nothing is gone: a look at a link, that nobody asked for and that found nothing.
+    """
     assert job.ended_at is not None
     started = await release_fetch(transaction, job)
     if job.payer is not None:
         started += await fill_places(transaction, quota, job.payer)
     if job.parent_id is None:
-        await _leave(transaction, job, files)
+        if leaves:
+            await _leave(transaction, job, files)
+        else:
+            await transaction.jobs.remove(job.id)
         return started
     parents = await lists.child_ended(transaction, job)
     for parent in parents:
@@ -47,7 +55,9 @@ async def locked(transaction: Transaction, job: Job) -> Job | None:
 async def _leave(transaction: Transaction, job: Job, files: list[JobFile]) -> None:
     """What a run leaves: an entry in history, and maybe a closed download session."""
     assert job.ended_at is not None
-    await transaction.history.add(await lists.entry_of(transaction, job) if job.is_list else _entry(job, files))
+    entry = await lists.entry_of(transaction, job) if job.is_list else _entry(job, files)
+    link = None if job.link_id is None else await transaction.links.get(job.link_id)
+    await transaction.history.add(entry if link is None else replace(entry, link_id=link.id, link_name=link.name))
     await announce(transaction, job)
     session = await transaction.download_sessions.get(job.download_session_id)
     if session is not None and session.closes_with_job:
@@ -89,8 +99,9 @@ async def fill_places(transaction: Transaction, quota: Quota, payer: str) -> lis
 def _entry(job: Job, files: list[JobFile]) -> HistoryEntry:
     assert job.ended_at is not None
     outcome = _OUTCOMES[job.status]
+    is_look = job.link_id is not None and job.parent_id is None
     message = {
-        Outcome.SUCCESS: f"Downloaded {len(files)} file{'' if len(files) == 1 else 's'}.",
+        Outcome.SUCCESS: "Nothing new." if is_look else f"Downloaded {len(files)} file{'' if len(files) == 1 else 's'}.",
         Outcome.CANCELLED: "Cancelled.",
     }.get(outcome, job.error_message or "Download failed")
     return HistoryEntry(
@@ -107,4 +118,7 @@ def _entry(job: Job, files: list[JobFile]) -> HistoryEntry:
         files=tuple(file.name for file in files),
         started_at=job.started_at,
         ended_at=job.ended_at,
+        items=0 if is_look else 1,
+        items_done=int(outcome is Outcome.SUCCESS and not is_look),
+        items_failed=int(outcome is Outcome.FAILURE and not is_look),
     )

@@ -124,6 +124,29 @@ class InvalidCookies(InvalidInput):
     code = "invalid_cookies"
 
 
+class InvalidLink(InvalidInput):
+    """What is said of a link is not valid."""
+
+    code = "invalid_link"
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class InvalidSchedule(InvalidLink):
+    """This is no schedule."""
+
+    code = "invalid_schedule"
+
+
+class InvalidDump(InvalidInput):
+    """This is no dump that Magpie made."""
+
+    code = "not_a_dump"
+    advice = "Import a file that Magpie exported, as it was exported."
+
+
 class InvalidSettings(InvalidInput):
     """A setting is not valid."""
 
@@ -260,6 +283,48 @@ class JobNotFound(NotFound):
     code = "job_not_found"
 
 
+class HistoryEntryNotFound(NotFound):
+    """History entry not found"""
+
+    code = "history_entry_not_found"
+
+
+class FeedNotFound(NotFound):
+    """There is no such feed; its address may have been withdrawn."""
+
+    code = "feed_not_found"
+
+
+class NoAudioFeed(NotFound):
+    """This link has no feed: only links that keep audio have one."""
+
+    code = "no_audio_feed"
+
+
+class ImportNotFound(NotFound):
+    """Nothing has been imported here yet."""
+
+    code = "import_not_found"
+
+
+class LinkNotFound(NotFound):
+    """Link not found"""
+
+    code = "link_not_found"
+
+
+class SameLink(Conflict):
+    """There is a link to this address already."""
+
+    code = "same_link"
+
+
+class NothingHeld(Conflict):
+    """There is nothing to decide on."""
+
+    code = "nothing_held"
+
+
 class WebhookNotFound(NotFound):
     """There is no webhook."""
 
@@ -324,6 +389,18 @@ class IdempotencyConflict(Conflict):
     """This Idempotency-Key was used with another request."""
 
     code = "idempotency_conflict"
+
+
+class ImportUnderWay(Conflict):
+    """An import is under way already; wait for its end."""
+
+    code = "import_under_way"
+
+
+class NeedsReentry(Conflict):
+    """This was encrypted with a key that is not here any more; give it again."""
+
+    code = "needs_reentry"
 
 
 class EngineBusy(Conflict):
@@ -442,6 +519,12 @@ class TimeLimit(FetchFailed):
 
     code = "time_limit"
     advice = "Choose a lower quality."
+
+
+class NotAList(FetchFailed):
+    """There is one video at this address, and no channel or list to watch."""
+
+    code = "not_a_list"
 
 
 class TooManyItems(FetchFailed):

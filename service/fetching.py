@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from service.descriptions import Description
 from service.media_url import MediaUrl
 from service.model import Progress, Validators
 from service.selection import MediaType, Selection
+from service.watched import Found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +96,37 @@ class FetchWatcher(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListingRequest:
+    """A channel, a playlist, a user's posts: what is there, without a look at each item."""
+
+    url: MediaUrl
+    is_gallery: bool = False
+    """Whether its items are posts of pictures."""
+    with_dates: bool = False
+    """Whether it matters when items were published: some sites tell only when asked for it."""
+    trust_class: str = "public"
+    cookies: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """What the site says of the whole. `count`: how many items there are, where it says so."""
+
+    title: str
+    count: int | None = None
+    is_medium: bool = False
+    """Whether there is one medium at the address, and no list: it was the only item."""
+
+
+class ListingWatcher(Protocol):
+    """Told by a fetcher what a listing holds."""
+
+    async def found(self, items: Sequence[Found]) -> bool:
+        """Called with one page after the other, in the site's order: newest first. False ends the listing."""
+        ...
+
+
 class Fetcher(Protocol):
     """Fetches media from the web, behind the egress guard."""
 
@@ -112,6 +145,13 @@ class Fetcher(Protocol):
         """What is there, without fetching media. Raises `FetchFailed` in the same kinds as `fetch`.
 
         What was learned is kept for ten minutes: a `fetch` of the same address and trust class need not ask the site again.
+        """
+        ...
+
+    async def listing(self, request: ListingRequest, watcher: ListingWatcher) -> Listed:
+        """The site is asked for another page only when the watcher wants it. Raises `FetchFailed`.
+
+        A list without any item is one; that there is no such list is `NoSuchVideo`.
         """
         ...
 

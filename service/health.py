@@ -18,6 +18,8 @@ class Stage(StrEnum):
 
     STARTING = "starting"
     READY = "ready"
+    IMPORTING = "importing"
+    """A backup takes the place of what there is."""
     STOPPING = "stopping"
 
 

@@ -35,6 +35,8 @@ async def add_children(transaction: Transaction, quota: Quota, ids: Ids, parent:
             scope=scope_of(parent.account_id, parent.download_session_id, is_secret=item.url.is_secret or parent.scope != PUBLIC),
             refresh=parent.refresh,
             position=position,
+            link_id=parent.link_id,
+            is_scheduled=parent.is_scheduled,
             title=item.title,
             created_at=parent.created_at,
         )
@@ -93,12 +95,22 @@ async def entry_of(transaction: Transaction, parent: Job) -> HistoryEntry:
         outcome=outcome,
         title=parent.title,
         url=parent.url.shown,
-        message=f"Downloaded {len(well)} of {len(children)} items.",
+        message=_message(parent, len(well), len(children)),
         code=parent.error_code,
         files=tuple(files),
         started_at=parent.started_at,
         ended_at=parent.ended_at,
+        items=len(children),
+        items_done=len(well),
+        items_failed=sum(child.status is JobStatus.FAILED for child in children),
     )
+
+
+def _message(parent: Job, well: int, count: int) -> str:
+    if parent.link_id is None:
+        return f"Downloaded {well} of {count} items."
+    items = f"new item{'' if count == 1 else 's'}"
+    return f"Downloaded {count} {items}." if well == count else f"Downloaded {well} of {count} {items}."
 
 
 def scope_of(account_id: int | None, session_id: UUID, *, is_secret: bool) -> str:

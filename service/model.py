@@ -262,7 +262,12 @@ class Job:
         """Alike for two requests of one download session that ask for the same bytes. A list's items are the list's alone,
         and two lists of one address are alike only if they take the same items.
         """
-        family = f"\n{self.parent_id}" if self.parent_id else f"\n{self.items_key or self.id}" if self.is_list else ""
+        if self.parent_id is not None:
+            family = f"\n{self.parent_id}"
+        elif self.link_id is not None:
+            family = f"\nlook {self.id}"  # one goes on beside what the last one found
+        else:
+            family = f"\n{self.items_key or self.id}" if self.is_list else ""
         return hashlib.sha256(f"{self.url.text}\n{self.selection.key}\n{self.scope}{family}".encode()).hexdigest()
 
     @property

@@ -12,12 +12,15 @@ from uuid import UUID
 
 from service.account_ports import Accounts, ApiKeys, Audit, Charges, EndedLogins, Merges, OneTimeCodes, SiteCookieJars
 from service.chat_ports import Cards, Deliveries, KeptValues, PreferencesOf, TelegramCopies, TelegramUsers, Updates
+from service.link_ports import Links
 from service.media_url import MediaUrl
 from service.model import Account, DownloadSession, Fetch, HistoryEntry, Job, JobFile, MediaFile, MediaKey
+from service.paging import Page, Window
 from service.selection import Selection
 
 if TYPE_CHECKING:  # that module uses the ports itself
     from service.download_sessions import Unowned
+    from service.history import HistoryFilter
     from service.webhooks import Webhooks
 
 
@@ -130,6 +133,14 @@ class Jobs(Protocol):
         """Those whose jobs wait for a place of theirs."""
         ...
 
+    async def of_link(self, link_id: int, *, live: bool) -> list[Job]:
+        """Its looks, oldest first: those that are under way, or all."""
+        ...
+
+    async def remove(self, job_id: UUID) -> None:
+        """A look that found nothing leaves nothing."""
+        ...
+
     async def live(self) -> list[Job]:
         """Every pending or processing job, oldest first."""
         ...
@@ -201,6 +212,18 @@ class History(Protocol):
         """Newest first, those in which every word occurs, and how many there are in all."""
         ...
 
+    async def find(self, wanted: HistoryFilter, window: Window) -> Page[HistoryEntry]:
+        """Newest first."""
+        ...
+
+    async def batch(self, wanted: HistoryFilter, *, before: int | None, limit: int) -> list[HistoryEntry]:
+        """The newest of those with a smaller id than `before`."""
+        ...
+
+    async def files_of(self, job_id: UUID) -> list[JobFile]:
+        """The files of a run, in its order, as far as they are still there."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdempotencyKey:
@@ -255,6 +278,8 @@ class Transaction(Protocol):
     def merges(self) -> Merges: ...
     @property
     def download_sessions(self) -> DownloadSessions: ...
+    @property
+    def links(self) -> Links: ...
     @property
     def jobs(self) -> Jobs: ...
     @property

@@ -10,7 +10,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from service import endings
-from service.cookies import cookies_for
+from service.cookies import cookies_for, sites_of
 from service.errors import (
     DailyBytesReached,
     FetchFailed,
@@ -238,6 +238,9 @@ class Run:
         if self.job.scope == PUBLIC:
             return None
         async with self._parts.database.read() as transaction:
+            link = None if self.job.link_id is None else await transaction.links.get(self.job.link_id)
+            if link is not None and link.cookies is not None and not set(sites_of(link.url)).isdisjoint(sites_of(self.job.url)):
+                return link.cookies
             return await cookies_for(transaction, self.job.account_id, self.job.url)
 
     async def identified(self, found: Identified) -> bool:

@@ -31,6 +31,7 @@ from storage.idempotency import SqlIdempotencyKeys
 from storage.inbox import SqlUpdates
 from storage.jobs import SqlJobs
 from storage.kept_values import SqlKeptValues
+from storage.links import SqlLinks
 from storage.media_files import SqlMediaFiles
 from storage.merges import SqlMerges
 from storage.one_time_codes import SqlOneTimeCodes
@@ -105,6 +106,7 @@ class SqlTransaction:
         self.audit = SqlAudit(connection)
         self.merges = SqlMerges(connection)
         self.download_sessions = SqlDownloadSessions(connection)
+        self.links = SqlLinks(connection, vault)
         self.jobs = SqlJobs(connection, vault)
         self.fetches = SqlFetches(connection)
         self.media_files = SqlMediaFiles(connection)

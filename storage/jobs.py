@@ -89,6 +89,13 @@ class SqlJobs:
         )
         return [row.waits_for for row in found]
 
+    async def of_link(self, link_id: int, *, live: bool) -> list[Job]:
+        wanted = [jobs.c.link_id == link_id, jobs.c.parent_id.is_(None)]
+        return await self._many(sa.select(jobs).where(*wanted, *([LIVE] if live else [])).order_by(jobs.c.created_at, jobs.c.id))
+
+    async def remove(self, job_id: UUID) -> None:
+        await self._connection.execute(sa.delete(jobs).where(jobs.c.id == job_id))
+
     async def live(self) -> list[Job]:
         return await self._many(sa.select(jobs).where(LIVE).order_by(jobs.c.created_at, jobs.c.id))
 
@@ -126,6 +133,8 @@ class SqlJobs:
             "origin": job.origin.value,
             "url": self._sealing.seal_url(job.url),
             "position": job.position,
+            "link_id": job.link_id,
+            "is_scheduled": job.is_scheduled,
             "selection": job.selection.key,
             "scope": job.scope,
             "dedupe_key": job.dedupe_key,
@@ -145,6 +154,8 @@ class SqlJobs:
             origin=Origin(row.origin),
             url=self._sealing.open_url(row.url),
             position=row.position,
+            link_id=row.link_id,
+            is_scheduled=row.is_scheduled,
             selection=Selection.from_key(row.selection),
             scope=row.scope,
             refresh=row.refresh,

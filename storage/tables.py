@@ -140,8 +140,10 @@ links = Table(
     Column("problem", sa.Text),
     Column("state_since", UtcDateTime, nullable=False),
     Column("failures", sa.Integer, nullable=False, server_default="0"),  # in a row
+    Column("listed_count", sa.Integer),  # how many items the site said there are, at the last look
     Column("next_run_at", UtcDateTime),
     Column("last_checked_at", UtcDateTime),
+    Column("told_code", sa.String(40)),  # the problem that the owner knows of
     Column("told_at", UtcDateTime),  # the last digest
     Column("feed_epoch", sa.Integer, nullable=False, server_default="0"),
     Column("created_at", UtcDateTime, nullable=False),

@@ -1,0 +1,246 @@
+"""One look at a link, as a job's work: what is new becomes the job's items. It may happen twice: the service may die at any line."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from service import endings, lists
+from service.cookies import cookies_for
+from service.descriptions import ListItem
+from service.errors import FetchFailed, LimitReached, NotAList
+from service.fetching import Fetcher, Listed, ListingRequest
+from service.locking import insist, lock_payers, payers_of
+from service.model import PUBLIC, STATUS_STEP, Job
+from service.ports import Clock, Database, Ids, JobEvents, Quota, Transaction
+from service.watched import FIRST_ITEMS, MOST_ITEMS, Found, ItemState, Link, LinkItem, LinkState, LinkType
+
+log = logging.getLogger("magpie.links")
+GONE = frozenset({"no_such_video", "unsupported", NotAList.code})
+"""There is nothing to watch; everything else may pass."""
+WHOLE = 5000
+"""So many items of a list are read where the newest do not come first."""
+
+
+class CheckParts(Protocol):
+    """What a look works with: a run's parts."""
+
+    @property
+    def database(self) -> Database: ...
+    @property
+    def fetcher(self) -> Fetcher: ...
+    @property
+    def events(self) -> JobEvents: ...
+    @property
+    def quota(self) -> Quota: ...
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def ids(self) -> Ids: ...
+
+
+class _New:
+    """Listens to a listing: what is not known yet, up to the first item that is."""
+
+    def __init__(self, database: Database, link_id: int, most: int, *, whole: bool = False) -> None:
+        self._database, self._link_id, self._most, self._whole = database, link_id, most, whole
+        self.items: list[Found] = []
+
+    async def found(self, items: Sequence[Found]) -> bool:
+        async with self._database.read() as transaction:
+            known = await transaction.links.known(self._link_id, [item.key for item in items])
+        for item in items:
+            if item.key not in known:
+                self.items.append(item)
+            elif not self._whole:
+                return False
+        return len(self.items) < self._most
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Choice:
+    """What becomes of new items. `orders` are to be downloaded now: of those that were held before, too."""
+
+    items: tuple[LinkItem, ...]
+    orders: tuple[LinkItem, ...]
+    asks: bool
+
+
+class LinkCheck:
+    """Works on one job that is `processing` already."""
+
+    def __init__(self, parts: CheckParts, job: Job) -> None:
+        self._parts, self._job = parts, job
+
+    async def work(self) -> None:
+        """Ends the job, or makes it the parent of what is new. Cancelled, it leaves the row as it is."""
+        try:
+            link = await self._link()
+            if link is None:  # deleted meanwhile, and with it what this job was for
+                return
+            try:
+                new, listed = await self._look(link)
+                await self._accept(new, listed)
+            except FetchFailed as failure:
+                await self._fail(failure.code, failure.message)
+            except LimitReached as reached:
+                await self._fail(reached.code, reached.message)
+        except Exception:
+            # The outermost loop of a job: a bug in one must not hold up others.
+            log.exception("a link could not be looked at", extra=self._about)
+            await self._fail("error", "This could not be looked at.")
+
+    async def _link(self) -> Link | None:
+        assert self._job.link_id is not None
+        async with self._parts.database.read() as transaction:
+            return await transaction.links.get(self._job.link_id)
+
+    # --- looking ------------------------------------------------------------------------------------------------
+
+    async def _look(self, link: Link) -> tuple[list[Found], Listed]:
+        """What is new, newest first, and what the site says of the whole. Raises `FetchFailed`."""
+        new = _New(self._parts.database, link.id, MOST_ITEMS + 1)
+        listed = await self._listing(link, new)
+        if listed.is_medium and link.type is LinkType.YOUTUBE_CHANNEL:
+            raise NotAList
+        if not new.items and link.has_been_looked_at and listed.count is not None and listed.count != link.listed_count:
+            # Something came or went, and not where the newest are: in some lists they are the last.
+            new = _New(self._parts.database, link.id, WHOLE, whole=True)
+            listed = await self._listing(link, new)
+        return new.items, listed
+
+    async def _listing(self, link: Link, watcher: _New) -> Listed:
+        request = ListingRequest(
+            url=link.url,
+            is_gallery=link.type.is_gallery,
+            with_dates=link.filters.since is not None,
+            trust_class="public" if self._job.scope == PUBLIC else self._job.scope,
+            cookies=await self._cookies(link),
+        )
+        return await self._parts.fetcher.listing(request, watcher)
+
+    async def _cookies(self, link: Link) -> str | None:
+        """The link's own, else what the account gave for the site."""
+        if self._job.scope == PUBLIC:
+            return None
+        if link.cookies is not None:
+            return link.cookies
+        async with self._parts.database.read() as transaction:
+            return await cookies_for(transaction, link.account_id, link.url)
+
+    # --- the end ------------------------------------------------------------------------------------------------
+
+    async def _accept(self, new: Sequence[Found], listed: Listed) -> None:
+        """Write down what was found, and order what is wanted. Raises `LimitReached`: then nothing was written."""
+        changed = await insist(lambda: self._write(new, listed))
+        for job in changed:
+            self._parts.events.publish(job)
+
+    async def _write(self, new: Sequence[Found], listed: Listed) -> list[Job]:
+        now = self._parts.clock.now()
+        async with self._parts.database.write() as transaction:
+            present, link = await self._present(transaction)
+            if present is None or link is None:
+                return []
+            known = await transaction.links.known(link.id, [item.key for item in new])  # another look may have been faster
+            choice = await self._choose(transaction, link, [item for item in new if item.key not in known], now)
+            await transaction.links.add_items(choice.items)
+            state = LinkState.ASKS if choice.asks or (link.state is LinkState.ASKS and not choice.orders) else LinkState.OK
+            seen = replace(link.well(now, state), title=listed.title or link.title, listed_count=listed.count)
+            await transaction.links.save(seen)
+            if not choice.orders:
+                done = replace(present, title=link.name).completed(now, 0)
+                await transaction.jobs.save(done, if_seq=present.seq)
+                return [done, *await endings.end(transaction, self._parts.quota, done, [], leaves=not present.is_scheduled)]
+            family = await ItemOrders(self._parts.quota, self._parts.ids).place(transaction, present, seen, choice.orders)
+            log.info("new items", extra={**self._about, "items": len(family) - 1, "link": link.id})
+            return family
+
+    async def _present(self, transaction: Transaction) -> tuple[Job | None, Link | None]:
+        """The job and its link as they are now; None when there is nothing to end any more."""
+        await lock_payers(transaction, payers_of(self._job))
+        present = await endings.locked(transaction, self._job)
+        if present is None or not present.status.is_live or present.attempt != self._job.attempt or present.is_list:
+            return None, None
+        return present, None if present.link_id is None else await transaction.links.locked(present.link_id)
+
+    async def _choose(self, transaction: Transaction, link: Link, new: Sequence[Found], now: datetime) -> _Choice:
+        wanted = [item for item in new if link.filters.takes(item)]
+        if link.filters.newest is not None:
+            wanted = wanted[: link.filters.newest]
+        limit = MOST_ITEMS if link.has_been_looked_at else FIRST_ITEMS
+        asks = len(wanted) > limit
+        holds = asks or (self._job.is_scheduled and not link.download_automatically)
+        keys = {item.key for item in wanted}
+        items = [
+            LinkItem(
+                link_id=link.id,
+                extractor=item.extractor,
+                item_id=item.id,
+                state=ItemState.KNOWN if item.key not in keys else ItemState.HELD if holds else ItemState.ORDERED,
+                url=item.url,
+                title=item.title,
+                seen_at=now,
+                position=position,
+                is_told=item.key not in keys,
+            )
+            for position, item in enumerate(new)
+        ]
+        orders = [item for item in items if item.state is ItemState.ORDERED]
+        if not self._job.is_scheduled and not asks and not link.download_automatically:
+            held = await transaction.links.items(link.id, state=ItemState.HELD, limit=MOST_ITEMS - min(len(orders), MOST_ITEMS))
+            orders += [replace(item, state=ItemState.ORDERED) for item in held]
+        return _Choice(items=tuple(items), orders=tuple(orders), asks=asks)
+
+    async def _fail(self, code: str, message: str) -> None:
+        for job in await insist(lambda: self._write_failure(code, message)):
+            self._parts.events.publish(job)
+
+    async def _write_failure(self, code: str, message: str) -> list[Job]:
+        now = self._parts.clock.now()
+        async with self._parts.database.write() as transaction:
+            present, link = await self._present(transaction)
+            if present is None:
+                return []
+            is_news = True
+            if link is not None:
+                is_news = link.problem_code != code
+                state = LinkState.BROKEN if code in GONE else LinkState.PAUSED
+                await transaction.links.save(link.ill(now, state, code, message))
+            failed = replace(present, title=link.name if link else present.title).failed(now, code, message)
+            await transaction.jobs.save(failed, if_seq=present.seq)
+            log.warning("a look at a link failed", extra={**self._about, "code": code})
+            leaves = is_news or not present.is_scheduled
+            return [failed, *await endings.end(transaction, self._parts.quota, failed, [], leaves=leaves)]
+
+    @property
+    def _about(self) -> dict[str, str]:
+        return {"job_id": str(self._job.id)}
+
+
+class ItemOrders:
+    """Makes a job the parent of a link's items."""
+
+    def __init__(self, quota: Quota, ids: Ids) -> None:
+        self._quota, self._ids = quota, ids
+
+    async def place(self, transaction: Transaction, job: Job, link: Link, orders: Sequence[LinkItem]) -> list[Job]:
+        """The job, which is in the database already, as it is now, and its children.
+
+        Raises `LimitReached`: then nothing may be kept of it.
+        """
+        items = [ListItem(url=item.url, title=item.title) for item in orders if item.url is not None]
+        once = list({item.url: item for item in items}.values())
+        parent = lists.parent_of(job, link.name, once)
+        parent = replace(parent, started_at=job.started_at or job.created_at, seq=job.seq + STATUS_STEP)
+        await transaction.jobs.save(parent, if_seq=job.seq)
+        children = await lists.add_children(transaction, self._quota, self._ids, parent, once)
+        by_url: dict[str, UUID] = {child.url.text: child.id for child in children}
+        for item in orders:
+            if item.url is not None:
+                await transaction.links.save_item(replace(item, job_id=by_url.get(item.url.text)))
+        return [parent, *children]

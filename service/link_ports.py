@@ -1,0 +1,67 @@
+"""What links need of the database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from service.media_url import MediaUrl
+from service.watched import ItemState, Link, LinkItem
+
+
+class Links(Protocol):
+    async def add(self, link: Link) -> Link | None:
+        """With its id, which the database gives; None when the account has a link to this address already."""
+        ...
+
+    async def get(self, link_id: int) -> Link | None: ...
+    async def locked(self, link_id: int) -> Link | None:
+        """Nobody else changes it until the transaction ends."""
+        ...
+
+    async def of_address(self, account_id: int, url: MediaUrl) -> Link | None: ...
+    async def save(self, link: Link) -> bool:
+        """False, and no change, when another link of the account has this address."""
+        ...
+
+    async def remove(self, link_id: int) -> None:
+        """With its archive."""
+        ...
+
+    async def page(self, account_id: int | None, *, skip: int = 0, limit: int = 100) -> tuple[list[Link], int]:
+        """Oldest first, and how many there are; None: everybody's."""
+        ...
+
+    async def count_of(self, account_id: int) -> int: ...
+    async def has_due(self, now: datetime) -> bool: ...
+    async def due(self, now: datetime, limit: int) -> list[Link]:
+        """Nobody else gets them until the transaction ends."""
+        ...
+
+    async def put_off(self, times: Sequence[tuple[int, datetime | None]]) -> None:
+        """When each is due next."""
+        ...
+
+    async def known(self, link_id: int, keys: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Those of these, extractor and id, that were seen before."""
+        ...
+
+    async def add_items(self, items: Sequence[LinkItem]) -> int:
+        """How many were new; the others stay as they are."""
+        ...
+
+    async def items(
+        self, link_id: int, *, state: ItemState | None = None, told: bool | None = None, skip: int = 0, limit: int | None = None
+    ) -> list[LinkItem]:
+        """Newest first."""
+        ...
+
+    async def count_items(self, link_id: int, state: ItemState | None = None) -> int: ...
+    async def save_item(self, item: LinkItem) -> None: ...
+    async def tell(self, link_id: int) -> None:
+        """All that was seen is told of."""
+        ...
+
+    async def item_of_job(self, job_id: UUID) -> LinkItem | None: ...

@@ -1,0 +1,327 @@
+"""Watched addresses: made, changed, looked at now, deleted. Each belongs to an account; to others it does not exist."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from service.audit import Act, Actor, AuditEntry
+from service.cookies import checked_site, cookies_for, netscape, sites_of
+from service.downloads import Downloads
+from service.errors import (
+    Clash,
+    InvalidCookies,
+    InvalidLink,
+    JobNotLive,
+    LimitReached,
+    LinkNotFound,
+    NothingHeld,
+    SameLink,
+)
+from service.fetching import Fetcher
+from service.link_checks import ItemOrders
+from service.lists import scope_of
+from service.locking import lock_account, lock_payers
+from service.media_url import MediaUrl
+from service.model import LOCAL_ACCOUNT, DownloadSession, Job, Origin
+from service.ports import Clock, Database, Ids, JobEvents, Quota, Transaction
+from service.schedule import Schedule
+from service.selection import MediaType, Selection
+from service.watched import MOST_ITEMS, ItemState, Link, LinkItem, LinkState, LinkType
+
+log = logging.getLogger("magpie.links")
+MOST_LINKS = 1000
+"""Of an account with limits."""
+AT_ONCE = 100
+COOKIES_SOON = timedelta(days=3)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkView:
+    """A link with what is counted for it."""
+
+    link: Link
+    items: int
+    held: int
+
+
+class Links:
+    """`settings_interval` is how often links without a schedule of their own are looked at."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        downloads: Downloads,
+        fetcher: Fetcher,
+        events: JobEvents,
+        quota: Quota,
+        clock: Clock,
+        ids: Ids,
+        interval: Callable[[], timedelta],
+    ) -> None:
+        self._database, self._downloads, self._fetcher, self._events = database, downloads, fetcher, events
+        self._clock, self._ids, self._interval = clock, ids, interval
+        self._orders = ItemOrders(quota, ids)
+
+    # --- making, changing, deleting -----------------------------------------------------------------------------
+
+    async def add(self, actor: Actor, account_id: int, url: MediaUrl, fields: Mapping[str, Any]) -> LinkView:
+        """`fields` are those of a `Link`, checked one by one; `cookies` as they were given.
+
+        It is looked at for the first time at once. Raises `InvalidLink`, `InvalidCookies`, `AddressNotAllowed`, `SameLink`,
+        `LimitReached`.
+        """
+        now = self._clock.now()
+        await self._fetcher.check_address(url)
+        kind = fields.get("type", LinkType.YOUTUBE_CHANNEL)
+        usual = Selection.of(MediaType.PICTURE.value) if kind.is_gallery else Selection.of()
+        basis = Link(id=0, account_id=account_id, url=url, name=url.host, selection=usual, state_since=now, created_at=now)
+        link = self._checked(basis, fields)
+        async with self._database.write() as transaction:
+            account = await lock_account(transaction, account_id)
+            if not account.is_superuser and account_id != LOCAL_ACCOUNT and await transaction.links.count_of(account_id) >= MOST_LINKS:
+                raise LimitReached(f"An account has at most {MOST_LINKS} links.")
+            added = await transaction.links.add(replace(link, next_run_at=now if link.is_enabled else None))
+            if added is None:
+                raise SameLink
+            await transaction.audit.add(self._note(actor, added, Act.LINK_ADDED))
+        return LinkView(link=added, items=0, held=0)
+
+    async def change(self, actor: Actor, link_id: int, fields: Mapping[str, Any]) -> LinkView:
+        """Raises what `add` raises, and `LinkNotFound`."""
+        if (url := fields.get("url")) is not None:
+            await self._fetcher.check_address(url)
+        async with self._database.write() as transaction:
+            present = _own(actor, await transaction.links.locked(link_id))
+            changed = self._checked(present, fields)
+            if changed.url != present.url:  # another address is another link, under the same number
+                changed = replace(changed, state=LinkState.NEW, state_since=self._clock.now(), problem=None, problem_code=None, failures=0)
+            was = (present.schedule, present.timezone, present.is_enabled, present.url)
+            if was != (changed.schedule, changed.timezone, changed.is_enabled, changed.url):
+                changed = replace(changed, next_run_at=self._next_of(changed) if changed.is_enabled else None)
+            if not await transaction.links.save(changed):
+                raise SameLink
+        return await self.get(actor, link_id)
+
+    async def remove(self, actor: Actor, link_id: int) -> LinkView:
+        """What was downloaded stays; what is under way ends. Raises `LinkNotFound`."""
+        view = await self.get(actor, link_id)
+        async with self._database.read() as transaction:
+            live = await transaction.jobs.of_link(link_id, live=True)
+        for job in live:
+            with suppress(JobNotLive):  # it has ended in this moment
+                await self._downloads.cancel(job.id)
+        async with self._database.write() as transaction:
+            await transaction.links.remove(link_id)
+            await transaction.audit.add(self._note(actor, view.link, Act.LINK_REMOVED))
+        return view
+
+    def _checked(self, link: Link, fields: Mapping[str, Any]) -> Link:
+        """Raises `InvalidLink`, `InvalidCookies`."""
+        given = dict(fields)
+        if "cookies" in given:
+            text = given.pop("cookies")
+            url = given.get("url", link.url)
+            given["cookies"] = netscape(text, _site_of(url)) if text else None
+            given["cookies_until"] = _first_expiry(given["cookies"], self._clock.now()) if text else None
+        changed = replace(link, **given)
+        if changed.type.is_gallery != (changed.selection.media_type is MediaType.PICTURE):
+            raise InvalidLink("media_type", "Galleries are had as pictures, everything else as video, audio or transcript.")
+        if changed.schedule is not None:
+            Schedule.parse(changed.schedule, changed.timezone)
+        else:
+            Schedule.parse("@daily", changed.timezone)  # the zone is checked, too
+        return changed
+
+    def _note(self, actor: Actor, link: Link, act: Act) -> AuditEntry:
+        return AuditEntry(
+            at=self._clock.now(), account_id=actor.account_id, action=act, subject_id=link.account_id, details=f"link {link.id}"
+        )
+
+    # --- looking ------------------------------------------------------------------------------------------------
+
+    async def get(self, actor: Actor, link_id: int) -> LinkView:
+        """Raises `LinkNotFound`."""
+        async with self._database.read() as transaction:
+            return await self._view(transaction, _own(actor, await transaction.links.get(link_id)))
+
+    async def page(self, account_id: int | None, *, skip: int = 0, limit: int = 100) -> tuple[list[LinkView], int]:
+        """Oldest first, and how many there are; None: everybody's."""
+        async with self._database.read() as transaction:
+            links, count = await transaction.links.page(account_id, skip=skip, limit=limit)
+            return [await self._view(transaction, link) for link in links], count
+
+    async def _view(self, transaction: Transaction, link: Link) -> LinkView:
+        held = await transaction.links.count_items(link.id, ItemState.HELD)
+        return LinkView(link=link, items=await transaction.links.count_items(link.id), held=held)
+
+    # --- looks at the site --------------------------------------------------------------------------------------
+
+    async def trigger(self, actor: Actor, link_id: int) -> Job:
+        """A look now, also at a link that is not enabled; the one that is under way, where there is one. Raises `LinkNotFound`."""
+        async with self._database.write() as transaction:
+            link = _own(actor, await transaction.links.get(link_id))
+            await lock_payers(transaction, [f"account:{link.account_id}"])
+            job = await self._enter(transaction, _own(actor, await transaction.links.locked(link_id)), is_scheduled=False)
+        self._events.publish(job)
+        return job
+
+    async def take(self, actor: Actor, link_id: int, count: int) -> Job | None:
+        """The newest so many of what is held are downloaded, the others are not asked for again. None: nothing is.
+
+        Raises `LinkNotFound`, `NothingHeld`, `LimitReached`.
+        """
+        now = self._clock.now()
+        async with self._database.write() as transaction:
+            link = _own(actor, await transaction.links.get(link_id))
+            await lock_payers(transaction, [f"account:{link.account_id}"])
+            link = _own(actor, await transaction.links.locked(link_id))
+            held = await transaction.links.items(link_id, state=ItemState.HELD)
+            if not held:
+                raise NothingHeld
+            chosen = [replace(item, state=ItemState.ORDERED) for item in held[: min(count, MOST_ITEMS)]]
+            for item in held[len(chosen) :]:
+                await transaction.links.save_item(replace(item, state=ItemState.KNOWN, is_told=True))
+            state = LinkState.OK if link.state is LinkState.ASKS else link.state
+            await transaction.links.save(replace(link, state=state, state_since=now if state is not link.state else link.state_since))
+            family: list[Job] = []
+            if chosen:
+                link, job = await self._job(transaction, link, is_scheduled=False)
+                job = job.started(now)
+                await transaction.jobs.add(job)
+                family = await self._orders.place(transaction, job, link, chosen)
+        for one in family:
+            self._events.publish(one)
+        return family[0] if family else None
+
+    async def _enter(self, transaction: Transaction, link: Link, *, is_scheduled: bool) -> Job:
+        live = [job for job in await transaction.jobs.of_link(link.id, live=True) if not job.is_list]
+        if live:
+            return live[0]
+        link, job = await self._job(transaction, link, is_scheduled=is_scheduled)
+        await transaction.jobs.add(job)
+        await transaction.queue.enqueue(job)
+        return job
+
+    async def _job(self, transaction: Transaction, link: Link, *, is_scheduled: bool) -> tuple[Link, Job]:
+        """A look that is not written yet; the link has a place for what it brings afterwards."""
+        now = self._clock.now()
+        if link.download_session_id is None:
+            session_id = self._ids.new()
+            session = DownloadSession(
+                id=session_id, folder=session_id, owner_id=link.account_id, created_by=Origin.LINK, created_at=now, last_activity=now
+            )
+            await transaction.download_sessions.add(session)
+            link = replace(link, download_session_id=session_id)
+            await transaction.links.save(link)
+        assert link.download_session_id is not None
+        is_private = link.cookies is not None or await cookies_for(transaction, link.account_id, link.url) is not None
+        job = Job(
+            id=self._ids.new(),
+            download_session_id=link.download_session_id,
+            account_id=link.account_id,
+            payer=f"account:{link.account_id}",
+            origin=Origin.LINK,
+            url=link.url,
+            selection=link.selection,
+            scope=scope_of(link.account_id, link.download_session_id, is_secret=link.url.is_secret or is_private),
+            callback_url=link.callback_url,
+            link_id=link.id,
+            is_scheduled=is_scheduled,
+            title=link.name,
+            created_at=now,
+        )
+        return link, job
+
+    # --- the schedule -------------------------------------------------------------------------------------------
+
+    async def tick(self) -> int:
+        """Looks that are due enter the queue; what was missed is made up for once. Returns how many."""
+        entered = 0
+        async with self._database.read() as transaction:
+            if not await transaction.links.has_due(self._clock.now()):
+                return 0
+        while True:
+            try:
+                jobs, more = await self._enter_due()
+            except Clash:
+                return entered  # the next tick finds them
+            for job in jobs:
+                self._events.publish(job)
+            entered += len(jobs)
+            if not more:
+                return entered
+
+    async def _enter_due(self) -> tuple[list[Job], bool]:
+        now, jobs = self._clock.now(), list[Job]()
+        async with self._database.write() as transaction:
+            due = await transaction.links.due(now, AT_ONCE)
+            for link in due:
+                account = await transaction.accounts.get(link.account_id)
+                if account is not None and account.is_there and link.is_enabled:
+                    jobs.append(await self._enter(transaction, link, is_scheduled=True))
+            await transaction.links.put_off([(link.id, self._next_of(link, now) if link.is_enabled else None) for link in due])
+        return jobs, len(due) == AT_ONCE
+
+    def _next_of(self, link: Link, now: datetime | None = None) -> datetime:
+        now = now or self._clock.now()
+        if link.schedule is None:
+            return now + self._interval()
+        return Schedule.parse(link.schedule, link.timezone).next_after(now)
+
+    async def reschedule(self) -> None:
+        """The interval of the settings was changed: links without a schedule of their own are due by the new one."""
+        now = self._clock.now()
+        async with self._database.write() as transaction:
+            links, _ = await transaction.links.page(None, limit=2**31 - 1)
+            later = now + self._interval()
+            own = [one for one in links if one.schedule is None and one.next_run_at is not None and one.next_run_at > later]
+            await transaction.links.put_off([(link.id, later) for link in own])
+
+    # --- the archive --------------------------------------------------------------------------------------------
+
+    async def archive(self, actor: Actor, link_id: int) -> list[LinkItem]:
+        """All that was seen, newest first. Raises `LinkNotFound`."""
+        async with self._database.read() as transaction:
+            link = _own(actor, await transaction.links.get(link_id))
+            return await transaction.links.items(link.id)
+
+    async def remember(self, actor: Actor, link_id: int, keys: Sequence[tuple[str, str]]) -> int:
+        """These were had before: they are not downloaded. Returns how many were not known. Raises `LinkNotFound`."""
+        now = self._clock.now()
+        async with self._database.write() as transaction:
+            link = _own(actor, await transaction.links.locked(link_id))
+            items = [
+                LinkItem(link_id=link.id, extractor=extractor, item_id=item_id, state=ItemState.KNOWN, seen_at=now, position=position)
+                for position, (extractor, item_id) in enumerate(dict.fromkeys(keys))
+            ]
+            return await transaction.links.add_items(items)
+
+
+def _own(actor: Actor, link: Link | None) -> Link:
+    if link is None or not (actor.is_superuser or actor.account_id == link.account_id):
+        raise LinkNotFound
+    return link
+
+
+def _site_of(url: MediaUrl) -> str:
+    """The widest site whose cookies may be given for this address. Raises `InvalidCookies`."""
+    for site in reversed(sites_of(url)):
+        try:
+            return checked_site(site)
+        except InvalidCookies:
+            continue
+    raise InvalidCookies("This address has no site that cookies could be for.")
+
+
+def _first_expiry(cookies: str, now: datetime) -> datetime | None:
+    """When the first of them that has an end comes to it; those that are over already are not counted, unless all are."""
+    seconds = [int(line.split("\t")[4]) for line in cookies.splitlines() if line.count("\t") == 6]  # noqa: PLR2004 - a cookies.txt's
+    ends = sorted(datetime.fromtimestamp(one, UTC) for one in seconds if one)
+    later = [end for end in ends if end > now]
+    return later[0] if later else ends[-1] if ends else None

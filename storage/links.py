@@ -1,0 +1,226 @@
+"""Links and their archives in the database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.media_url import MediaUrl
+from service.ports import Vault
+from service.selection import Selection
+from service.watched import ItemState, Link, LinkFilters, LinkItem, LinkState, LinkType, Telling
+from storage.fetches import insert
+from storage.sealed import Sealing
+from storage.tables import link_items, links
+
+AT_ONCE = 500
+"""Values in one statement."""
+SAME = (
+    "download_session_id",
+    "name",
+    "is_enabled",
+    "download_automatically",
+    "cookies_until",
+    "schedule",
+    "timezone",
+    "keep_last",
+    "chat_id",
+    "thread_id",
+    "title",
+    "problem_code",
+    "problem",
+    "state_since",
+    "failures",
+    "listed_count",
+    "next_run_at",
+    "last_checked_at",
+    "told_code",
+    "told_at",
+    "feed_epoch",
+)
+"""Columns that hold what the field of this name does."""
+
+
+class SqlLinks:
+    def __init__(self, connection: AsyncConnection, vault: Vault | None) -> None:
+        self._connection, self._sealing = connection, Sealing(vault)
+
+    # --- links --------------------------------------------------------------------------------------------------
+
+    async def add(self, link: Link) -> Link | None:
+        """With its id; None when the account has a link to this address already. `id` is given by the database."""
+        values = {**self._columns(link), "account_id": link.account_id, "created_at": link.created_at}
+        adding = insert(self._connection, links).values(values).on_conflict_do_nothing().returning(links.c.id)
+        added = (await self._connection.execute(adding)).scalar_one_or_none()
+        return None if added is None else await self.get(added)
+
+    async def get(self, link_id: int) -> Link | None:
+        return await self._one(sa.select(links).where(links.c.id == link_id))
+
+    async def locked(self, link_id: int) -> Link | None:
+        return await self._one(sa.select(links).where(links.c.id == link_id).with_for_update())
+
+    async def of_address(self, account_id: int, url: MediaUrl) -> Link | None:
+        return await self._one(sa.select(links).where(links.c.account_id == account_id, links.c.url_digest == url.digest))
+
+    async def save(self, link: Link) -> bool:
+        """False when another link of the account has this address."""
+        twin = sa.select(links.c.id).where(
+            links.c.account_id == link.account_id, links.c.url_digest == link.url.digest, links.c.id != link.id
+        )
+        if (await self._connection.execute(twin)).first():
+            return False
+        await self._connection.execute(sa.update(links).where(links.c.id == link.id).values(self._columns(link)))
+        return True
+
+    async def remove(self, link_id: int) -> None:
+        await self._connection.execute(sa.delete(links).where(links.c.id == link_id))
+
+    async def page(self, account_id: int | None, *, skip: int = 0, limit: int = 100) -> tuple[list[Link], int]:
+        mine = [] if account_id is None else [links.c.account_id == account_id]
+        count = await self._connection.execute(sa.select(sa.func.count()).select_from(links).where(*mine))
+        found = await self._many(sa.select(links).where(*mine).order_by(links.c.id).offset(skip).limit(limit))
+        return found, int(count.scalar_one())
+
+    async def count_of(self, account_id: int) -> int:
+        counted = await self._connection.execute(sa.select(sa.func.count()).select_from(links).where(links.c.account_id == account_id))
+        return int(counted.scalar_one())
+
+    async def has_due(self, now: datetime) -> bool:
+        return (await self._connection.execute(sa.select(links.c.id).where(links.c.next_run_at <= now).limit(1))).first() is not None
+
+    async def due(self, now: datetime, limit: int) -> list[Link]:
+        """Nobody else gets them until the transaction ends."""
+        query = sa.select(links).where(links.c.next_run_at <= now).order_by(links.c.next_run_at).limit(limit)
+        return await self._many(query.with_for_update(skip_locked=True))
+
+    async def put_off(self, times: Sequence[tuple[int, datetime | None]]) -> None:
+        """When each is due next."""
+        if times:
+            wanted = sa.update(links).where(links.c.id == sa.bindparam("link")).values(next_run_at=sa.bindparam("at"))
+            await self._connection.execute(wanted, [{"link": link_id, "at": at} for link_id, at in times])
+
+    # --- the archive --------------------------------------------------------------------------------------------
+
+    async def known(self, link_id: int, keys: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Those of these that were seen before."""
+        wanted, found = list(keys), set[tuple[str, str]]()
+        for start in range(0, len(wanted), AT_ONCE):
+            some = wanted[start : start + AT_ONCE]
+            query = sa.select(link_items.c.extractor, link_items.c.item_id).where(
+                link_items.c.link_id == link_id, link_items.c.item_id.in_({item_id for _, item_id in some})
+            )
+            found |= {(row.extractor, row.item_id) for row in await self._connection.execute(query)}
+        return found & set(wanted)
+
+    async def add_items(self, items: Sequence[LinkItem]) -> int:
+        """How many were new."""
+        added = 0
+        for start in range(0, len(items), AT_ONCE):
+            rows = [self._item_columns(item) for item in items[start : start + AT_ONCE]]
+            adding = insert(self._connection, link_items).on_conflict_do_nothing().returning(link_items.c.item_id)
+            added += len((await self._connection.execute(adding, rows)).all())
+        return added
+
+    async def items(
+        self, link_id: int, *, state: ItemState | None = None, told: bool | None = None, skip: int = 0, limit: int | None = None
+    ) -> list[LinkItem]:
+        """Newest first."""
+        query = sa.select(link_items).where(link_items.c.link_id == link_id)
+        if state is not None:
+            query = query.where(link_items.c.state == state.value)
+        if told is not None:
+            query = query.where(link_items.c.is_told == told)
+        query = query.order_by(link_items.c.seen_at.desc(), link_items.c.position, link_items.c.extractor, link_items.c.item_id)
+        return [self._item(row) for row in await self._connection.execute(query.offset(skip).limit(limit))]
+
+    async def count_items(self, link_id: int, state: ItemState | None = None) -> int:
+        query = sa.select(sa.func.count()).select_from(link_items).where(link_items.c.link_id == link_id)
+        counted = await self._connection.execute(query if state is None else query.where(link_items.c.state == state.value))
+        return int(counted.scalar_one())
+
+    async def save_item(self, item: LinkItem) -> None:
+        values = self._item_columns(item)
+        keys = {name: values.pop(name) for name in ("link_id", "extractor", "item_id")}
+        await self._connection.execute(sa.update(link_items).where(*(link_items.c[name] == keys[name] for name in keys)).values(values))
+
+    async def tell(self, link_id: int) -> None:
+        """All that was seen is told of."""
+        await self._connection.execute(
+            sa.update(link_items).where(link_items.c.link_id == link_id, link_items.c.is_told.is_(False)).values(is_told=True)
+        )
+
+    async def item_of_job(self, job_id: UUID) -> LinkItem | None:
+        row = (await self._connection.execute(sa.select(link_items).where(link_items.c.job_id == job_id))).first()
+        return self._item(row) if row else None
+
+    # --- rows ---------------------------------------------------------------------------------------------------
+
+    async def _one(self, query: sa.Select[Any]) -> Link | None:
+        found = await self._many(query)
+        return found[0] if found else None
+
+    async def _many(self, query: sa.Select[Any]) -> list[Link]:
+        return [self.link_of(row) for row in await self._connection.execute(query)]
+
+    def _columns(self, link: Link) -> dict[str, Any]:
+        return {
+            **{name: getattr(link, name) for name in SAME},
+            "url": self._sealing.seal_url(link.url),
+            "url_digest": link.url.digest,
+            "type": link.type.value,
+            "tags": list(link.tags),
+            "cookies": None if link.cookies is None else self._sealing.seal(link.cookies),
+            "filters": link.filters.as_json(),
+            "selection": link.selection.key,
+            "telling": link.telling.value,
+            "callback_url": None if link.callback_url is None else self._sealing.seal(link.callback_url.text),
+            "state": link.state.value,
+        }
+
+    def link_of(self, row: sa.Row[Any]) -> Link:
+        return Link(
+            **{name: getattr(row, name) for name in (*SAME, "id", "account_id", "created_at")},
+            url=self._sealing.open_url(row.url),
+            type=LinkType(row.type),
+            tags=tuple(row.tags),
+            cookies=None if row.cookies is None else self._sealing.open(row.cookies),
+            filters=LinkFilters.from_json(row.filters),
+            selection=Selection.from_key(row.selection),
+            telling=Telling(row.telling),
+            callback_url=None if row.callback_url is None else MediaUrl.parse(self._sealing.open(row.callback_url)),
+            state=LinkState(row.state),
+        )
+
+    def _item_columns(self, item: LinkItem) -> dict[str, Any]:
+        return {
+            "link_id": item.link_id,
+            "extractor": item.extractor,
+            "item_id": item.item_id,
+            "state": item.state.value,
+            "url": None if item.url is None else self._sealing.seal_url(item.url),
+            "title": item.title,
+            "job_id": item.job_id,
+            "seen_at": item.seen_at,
+            "position": item.position,
+            "is_told": item.is_told,
+        }
+
+    def _item(self, row: sa.Row[Any]) -> LinkItem:
+        return LinkItem(
+            link_id=row.link_id,
+            extractor=row.extractor,
+            item_id=row.item_id,
+            state=ItemState(row.state),
+            url=None if row.url is None else self._sealing.open_url(row.url),
+            title=row.title,
+            job_id=row.job_id,
+            seen_at=row.seen_at,
+            position=row.position,
+            is_told=row.is_told,
+        )

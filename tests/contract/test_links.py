@@ -1,0 +1,510 @@
+"""Links on real storage and a real engine, on SQLite and PostgreSQL, with channels that are lists."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.audit import Actor
+from service.errors import (
+    InvalidLink,
+    InvalidSchedule,
+    LimitReached,
+    LinkNotFound,
+    NoSuchVideo,
+    NothingHeld,
+    SameLink,
+    Throttled,
+)
+from service.limits import NoQuota
+from service.links import Links, LinkView
+from service.media_url import MediaUrl
+from service.model import HistoryEntry, Job, JobStatus, Outcome
+from service.ports import Transaction
+from service.selection import Selection
+from service.watched import FIRST_ITEMS, ItemState, Link, LinkFilters, LinkState, LinkType
+from storage.migrate import upgrade
+from tests.support.house import House, RealIds, living
+
+CHANNEL = "https://example.com/channel"
+MINUTE = timedelta(minutes=1)
+
+
+class Street:
+    """A house, somebody who lives there, and the links of both."""
+
+    def __init__(self, house: House, owner: Actor) -> None:
+        self.house, self.owner = house, owner
+        self.links = Links(
+            database=house.database,
+            downloads=house.downloads,
+            fetcher=house.web,
+            events=house.events,
+            quota=house.quota,
+            clock=house.clock,
+            ids=RealIds(),
+            interval=lambda: timedelta(minutes=60),
+        )
+
+    def publishes(self, *numbers: int) -> None:
+        """The newest last."""
+        known = self.house.web.channels.setdefault(CHANNEL, [])
+        for number in numbers:
+            address = f"https://example.com/{number}"
+            self.house.web.pages[address] = f"body {number}".encode()
+            known.insert(0, address)
+
+    async def add(self, **fields: Any) -> Link:
+        assert self.owner.account_id is not None
+        fields = {"selection": Selection.of("audio"), **fields}
+        return (await self.links.add(self.owner, self.owner.account_id, MediaUrl.parse(CHANNEL), fields)).link
+
+    async def watched(self, **fields: Any) -> Link:
+        """One that was looked at once, with all that was there."""
+        link = await self.add(**fields)
+        await self.looked()
+        return link
+
+    async def looked(self, *, after: timedelta = timedelta(0)) -> list[Job]:
+        """What is due is looked at, and what it found has come. Returns the looks that left something."""
+        self.house.clock.move(after)
+        seen = len(self.house.seen)
+        await self.links.tick()
+        for _ in range(3000):
+            async with self.house.database.read() as transaction:
+                if not await transaction.jobs.live():
+                    break
+            await asyncio.sleep(0.01)
+        else:
+            raise AssertionError("still at it after 30 s")
+        return [job for job in self.house.seen[seen:] if job.parent_id is None and not job.status.is_live]
+
+    async def see(self, link: Link) -> LinkView:
+        return await self.links.get(self.owner, link.id)
+
+    async def states(self, link: Link) -> dict[str, ItemState]:
+        return {item.item_id: item.state for item in await self.links.archive(self.owner, link.id)}
+
+    async def history(self) -> list[HistoryEntry]:
+        """Newest first."""
+        assert self.owner.account_id is not None
+        async with self.house.database.read() as transaction:
+            return (await transaction.history.page(self.owner.account_id, limit=100))[0]
+
+    def came(self) -> list[str]:
+        """The items that were downloaded, as often as they were."""
+        return [address.rpartition("/")[2] for address in self.house.web.fetched]
+
+
+@pytest.fixture
+async def house(database_url: str, tmp_path: Path) -> AsyncIterator[House]:
+    await upgrade(database_url)
+    async with living(House(database_url, tmp_path)) as house:
+        yield house
+
+
+@pytest.fixture
+async def street(house: House) -> Street:
+    return await street_of(house)
+
+
+async def street_of(house: House, name: str = "alice") -> Street:
+    async with house.database.write() as transaction:
+        account = await transaction.accounts.add(name, house.clock.now())
+    return Street(house, Actor(account_id=account.id))
+
+
+# --- a look ---------------------------------------------------------------------------------------------------------
+
+
+async def test_what_is_there_is_downloaded_at_the_first_look_and_once(street: Street) -> None:
+    street.publishes(1, 2, 3)
+    link = await street.watched()
+    await street.looked(after=timedelta(minutes=61))
+    assert sorted(street.came()) == ["1", "2", "3"]
+    view = await street.see(link)
+    assert (view.link.state, view.items, view.held, view.link.title) == (LinkState.OK, 3, 0, "List channel")
+
+
+async def test_what_is_new_comes_once_and_newest_first(street: Street) -> None:
+    street.publishes(1, 2)
+    await street.watched()
+    street.publishes(3, 4)
+    (look,) = await street.looked(after=timedelta(minutes=61))
+    async with street.house.database.read() as transaction:
+        children = await transaction.jobs.children_of(look.id)
+    assert [child.url.text[-1] for child in children] == ["4", "3"]
+    assert sorted(street.came()) == ["1", "2", "3", "4"]
+
+
+async def test_a_look_that_finds_nothing_reads_one_page_and_leaves_nothing(street: Street) -> None:
+    street.publishes(*range(1, 21))
+    link = await street.watched()
+    street.publishes(*range(21, 200))
+    await street.looked(after=timedelta(minutes=61))
+    before = await street.history()
+    street.house.web.listed.clear()
+    await street.looked(after=timedelta(minutes=61))
+    assert street.house.web.listed == [(CHANNEL, 1)]
+    assert await street.history() == before
+    assert (await street.see(link)).link.last_checked_at == street.house.clock.now()
+    async with street.house.database.read() as transaction:
+        assert len(await transaction.jobs.of_link(link.id, live=False)) == 2, "the two looks that found something"
+
+
+async def test_one_that_somebody_asks_for_leaves_an_entry_even_if_it_finds_nothing(street: Street) -> None:
+    street.publishes(1)
+    link = await street.watched()
+    job = await street.links.trigger(street.owner, link.id)
+    ended = await street.house.ended(job)
+    newest = (await street.history())[0]
+    assert (ended.status, newest.message, newest.outcome, newest.link_id, newest.link_name, newest.items) == (
+        JobStatus.COMPLETED, "Nothing new.", Outcome.SUCCESS, link.id, link.name, 0,
+    )  # fmt: skip
+
+
+async def test_an_entry_counts_what_came_and_names_the_link(street: Street) -> None:
+    street.publishes(1, 2, 3)
+    street.house.web.failures["https://example.com/2"] = [NoSuchVideo()]
+    link = await street.watched(name="My Favorite Channel")
+    (entry,) = await street.history()
+    assert entry.message == "Downloaded 2 of 3 new items."
+    assert (entry.link_id, entry.link_name, entry.items, entry.items_done, entry.items_failed) == (link.id, "My Favorite Channel", 3, 2, 1)
+    assert entry.outcome is Outcome.PARTIAL
+
+
+async def test_a_list_whose_newest_are_the_last_is_read_whole_when_it_grows(street: Street) -> None:
+    street.publishes(1, 2, 3)
+    await street.watched()
+    street.house.web.pages["https://example.com/9"] = b"at the end"
+    street.house.web.channels[CHANNEL].append("https://example.com/9")
+    await street.looked(after=timedelta(minutes=61))
+    assert street.came().count("9") == 1
+
+
+async def test_two_looks_at_once_download_nothing_twice(street: Street) -> None:
+    street.publishes(1, 2, 3)
+    link = await street.add()
+    first = await street.links.trigger(street.owner, link.id)
+    second = await street.links.trigger(street.owner, link.id)
+    assert first.id == second.id
+    await street.looked()
+    assert sorted(street.came()) == ["1", "2", "3"]
+
+
+async def test_what_comes_while_earlier_items_are_under_way_is_found(street: Street) -> None:
+    street.publishes(1)
+    link = await street.add()
+    street.house.web.gate = asyncio.Event()
+    await street.links.tick()
+    await street.house.web.reached.wait()
+    street.publishes(2)
+    look = await street.links.trigger(street.owner, link.id)
+    await street.house.reached(look, lambda job: job.is_list)
+    street.house.web.gate.set()
+    await street.looked()
+    assert sorted(street.came()) == ["1", "2"]
+
+
+# --- too much -------------------------------------------------------------------------------------------------------
+
+
+async def test_of_a_large_channel_nothing_is_downloaded_unasked(street: Street) -> None:
+    street.publishes(*range(100, 100 + FIRST_ITEMS + 1))
+    link = await street.watched()
+    view = await street.see(link)
+    assert (view.link.state, view.held, street.came()) == (LinkState.ASKS, FIRST_ITEMS + 1, [])
+
+
+async def test_of_what_is_held_the_newest_few_are_taken_and_the_others_never_come(street: Street) -> None:
+    street.publishes(*range(100, 140))
+    link = await street.watched()
+    job = await street.links.take(street.owner, link.id, 3)
+    assert job is not None
+    await street.house.completed(job)
+    await street.looked(after=timedelta(minutes=61))
+    view = await street.see(link)
+    assert (sorted(street.came()), view.link.state, view.held) == (["137", "138", "139"], LinkState.OK, 0)
+    with pytest.raises(NothingHeld):
+        await street.links.take(street.owner, link.id, 3)
+
+
+async def test_what_is_new_comes_also_while_the_owner_has_not_decided(street: Street) -> None:
+    street.publishes(*range(100, 140))
+    link = await street.watched()
+    street.publishes(140)
+    await street.looked(after=timedelta(minutes=61))
+    view = await street.see(link)
+    assert (street.came(), view.held, view.link.state) == (["140"], 40, LinkState.OK)
+
+
+async def test_without_automatic_download_what_is_new_is_held_until_somebody_asks_for_it(street: Street) -> None:
+    street.publishes(1, 2)
+    link = await street.watched(download_automatically=False)
+    assert (await street.see(link)).held == 2
+    await street.looked(after=timedelta(minutes=61))
+    street.publishes(3)
+    await street.links.trigger(street.owner, link.id)
+    await street.looked()
+    assert sorted(street.came()) == ["1", "2", "3"]
+
+
+# --- filters --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("filters", "taken"),
+    [
+        (LinkFilters(title="title 1"), ["1", "10"]),
+        (LinkFilters(title="title -10"), ["1", "2"]),
+        (LinkFilters(newest=2), ["10", "2"]),
+    ],
+)
+async def test_only_what_passes_the_filters_is_downloaded(street: Street, filters: LinkFilters, taken: list[str]) -> None:
+    street.publishes(1, 2, 10)
+    link = await street.watched(filters=filters)
+    assert sorted(street.came()) == taken
+    states = await street.states(link)
+    assert {item for item, state in states.items() if state is ItemState.ORDERED} == set(taken)
+    assert len(states) == 3, "the others are known, and not looked at again"
+
+
+async def test_with_newest_even_a_large_channel_asks_nothing(street: Street) -> None:
+    street.publishes(*range(100, 160))
+    link = await street.watched(filters=LinkFilters(newest=2))
+    assert ((await street.see(link)).link.state, sorted(street.came())) == (LinkState.OK, ["158", "159"])
+
+
+# --- what goes wrong ------------------------------------------------------------------------------------------------
+
+
+async def test_a_throttled_link_pauses_longer_each_time_and_leaves_one_entry(street: Street) -> None:
+    street.publishes(1)
+    link = await street.watched()
+    street.house.web.failures[CHANNEL] = [Throttled(), Throttled()]
+    await street.looked(after=timedelta(minutes=61))
+    once = (await street.see(link)).link
+    assert (once.state, once.problem_code, once.failures) == (LinkState.PAUSED, "throttled", 1)
+    await street.looked(after=timedelta(minutes=61))
+    twice = (await street.see(link)).link
+    assert (twice.failures, twice.state_since) == (2, once.state_since)
+    assert twice.next_run_at is not None
+    assert twice.next_run_at - street.house.clock.now() >= timedelta(minutes=60)
+    assert [entry.code for entry in await street.history()] == ["throttled", None]
+
+
+async def test_a_link_is_well_again_with_the_next_look_that_works(street: Street) -> None:
+    street.publishes(1)
+    link = await street.watched()
+    street.house.web.failures[CHANNEL] = [Throttled()]
+    await street.looked(after=timedelta(minutes=61))
+    street.publishes(2)
+    await street.looked(after=timedelta(minutes=61))
+    now = (await street.see(link)).link
+    assert (now.state, now.problem, now.problem_code, now.failures, street.came()) == (LinkState.OK, None, None, 0, ["1", "2"])
+
+
+async def test_a_channel_that_vanished_is_broken_and_what_came_stays(street: Street) -> None:
+    street.publishes(1)
+    link = await street.watched()
+    del street.house.web.channels[CHANNEL]
+    await street.looked(after=timedelta(minutes=61))
+    view = await street.see(link)
+    assert (view.link.state, view.link.problem_code, view.items) == (LinkState.BROKEN, "no_such_video", 1)
+    assert len(street.house.stored()) == 1
+
+
+async def test_an_emptied_channel_is_no_problem_and_what_was_there_is_not_taken_again(street: Street) -> None:
+    street.publishes(1, 2)
+    link = await street.watched()
+    street.house.web.channels[CHANNEL] = []
+    await street.looked(after=timedelta(minutes=61))
+    assert (await street.see(link)).link.state is LinkState.OK
+    street.house.web.channels[CHANNEL] = ["https://example.com/2", "https://example.com/1"]
+    await street.looked(after=timedelta(minutes=61))
+    assert sorted(street.came()) == ["1", "2"]
+
+
+async def test_a_single_video_is_no_channel(street: Street) -> None:
+    street.house.web.pages[CHANNEL] = b"one video"
+    link = await street.watched()
+    view = await street.see(link)
+    assert (view.link.state, view.link.problem_code, street.came()) == (LinkState.BROKEN, "not_a_list", [])
+
+
+async def test_a_single_video_is_a_list_of_one_where_any_page_may_be_watched(street: Street) -> None:
+    street.house.web.pages[CHANNEL] = b"one video"
+    await street.watched(type=LinkType.GENERIC_VIDEO)
+    assert street.came() == ["channel"]
+
+
+class NoRoom(NoQuota):
+    """Takes nothing while it is full."""
+
+    is_full = True
+
+    async def admit(self, transaction: Transaction, jobs: Any) -> None:
+        if self.is_full and jobs:
+            raise LimitReached("You have had your downloads for today.")
+
+
+async def test_over_a_limit_a_link_pauses_and_what_was_new_comes_later(database_url: str, tmp_path: Path) -> None:
+    await upgrade(database_url)
+    quota = NoRoom()
+    async with living(House(database_url, tmp_path, quota=quota)) as house:
+        street = await street_of(house)
+        street.publishes(1, 2)
+        link = await street.watched()
+        view = await street.see(link)
+        assert (view.link.state, view.link.problem, view.items) == (LinkState.PAUSED, "You have had your downloads for today.", 0)
+        quota.is_full = False
+        await street.looked(after=timedelta(minutes=61))
+        assert sorted(street.came()) == ["1", "2"]
+
+
+# --- the schedule ---------------------------------------------------------------------------------------------------
+
+
+async def test_a_link_is_due_by_its_own_schedule_in_its_zone(street: Street) -> None:
+    street.publishes(1)
+    link = await street.watched(schedule="30 6 * * *", timezone="Europe/Berlin")
+    due = (await street.see(link)).link.next_run_at
+    assert due is not None
+    assert due > street.house.clock.now()
+    assert due.strftime("%H:%M") in {"04:30", "05:30"}
+
+
+async def test_missed_looks_are_made_up_for_once(street: Street) -> None:
+    street.publishes(1)
+    await street.watched()
+    street.house.web.listed.clear()
+    await street.looked(after=timedelta(days=3))
+    await street.looked()
+    assert len(street.house.web.listed) == 1
+
+
+async def test_a_disabled_link_is_not_looked_at_until_it_is_enabled(street: Street) -> None:
+    street.publishes(1)
+    link = await street.add(is_enabled=False)
+    await street.looked(after=timedelta(days=1))
+    assert street.came() == []
+    await street.links.change(street.owner, link.id, {"is_enabled": True})
+    await street.looked(after=timedelta(minutes=61))
+    assert street.came() == ["1"]
+
+
+async def test_a_changed_interval_counts_at_once(street: Street) -> None:
+    street.publishes(1)
+    link = await street.watched()
+    street.links._interval = lambda: timedelta(minutes=5)
+    await street.links.reschedule()
+    due = (await street.see(link)).link.next_run_at
+    assert due == street.house.clock.now() + timedelta(minutes=5)
+
+
+# --- who may, and what is refused -----------------------------------------------------------------------------------
+
+
+async def test_the_same_link_twice_is_refused_and_another_account_may_have_it(street: Street) -> None:
+    await street.add()
+    with pytest.raises(SameLink):
+        await street.add()
+    other = await street_of(street.house, "bob")
+    assert (await other.add()).id
+
+
+async def test_another_accounts_link_does_not_exist(street: Street) -> None:
+    link = await street.add()
+    bob = (await street_of(street.house, "bob")).owner
+    for act in (street.links.get, street.links.trigger, street.links.remove, street.links.archive):
+        with pytest.raises(LinkNotFound):
+            await act(bob, link.id)
+    with pytest.raises(LinkNotFound):
+        await street.links.change(bob, link.id, {"name": "mine"})
+    with pytest.raises(LinkNotFound):
+        await street.links.take(bob, link.id, 1)
+    assert (await street.see(link)).link == link
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"schedule": "* * * * * *"},
+        {"schedule": "61 * * * *"},
+        {"schedule": "@reboot"},
+        {"schedule": "often"},
+        {"timezone": "Mars/Olympus"},
+        {"timezone": "../../etc/passwd"},
+        {"name": " "},
+        {"keep_last": 0},
+        {"tags": ("x" * 101,)},
+        {"type": LinkType.PIXIV_USER},
+    ],
+)
+async def test_what_makes_no_sense_is_refused_and_nothing_is_added(street: Street, fields: dict[str, Any]) -> None:
+    with pytest.raises((InvalidLink, InvalidSchedule)):
+        await street.add(**fields)
+    assert (await street.links.page(None))[1] == 0
+
+
+async def test_a_deleted_link_leaves_its_files_and_its_history(street: Street) -> None:
+    street.publishes(1)
+    link = await street.watched()
+    await street.links.remove(street.owner, link.id)
+    assert len(street.house.stored()) == 1
+    (entry,) = await street.history()
+    assert (entry.link_id, entry.link_name) == (link.id, link.name)
+    assert (await street.links.page(street.owner.account_id)) == ([], 0)
+
+
+async def test_what_is_under_way_for_a_deleted_link_ends(street: Street) -> None:
+    street.publishes(1)
+    link = await street.add()
+    street.house.web.gate = asyncio.Event()
+    await street.links.tick()
+    await street.house.web.reached.wait()
+    await street.links.remove(street.owner, link.id)
+    street.house.web.gate.set()
+    await street.looked()
+    assert (street.house.web.cancelled, street.house.stored()) == (1, [])
+
+
+# --- the archive ----------------------------------------------------------------------------------------------------
+
+
+async def test_what_an_archive_says_was_had_is_not_downloaded(street: Street) -> None:
+    street.publishes(1, 2, 3)
+    link = await street.add()
+    assert await street.links.remember(street.owner, link.id, [("site", "1"), ("site", "2"), ("site", "1")]) == 2
+    await street.looked()
+    assert street.came() == ["3"]
+
+
+async def test_a_crash_between_look_and_download_loses_and_doubles_nothing(street: Street) -> None:
+    street.publishes(1, 2)
+    await street.add()
+    await street.links.tick()
+    await street.house.stop()
+    await street.house.start()
+    again = Street(street.house, street.owner)
+    await again.looked()
+    assert sorted(again.came()) == ["1", "2"]
+    (entry,) = await again.history()
+    assert entry.items_done == 2
+
+
+async def test_cookies_of_a_link_go_to_its_site_alone_and_never_come_back(street: Street) -> None:
+    street.publishes(1)
+    link = await street.watched(cookies='{"cookie_name": "cookie_value"}')
+    given = [one for one in street.house.web.cookies if one]
+    assert len(given) == 2, "the look and the download"
+    assert all(".example.com\tTRUE\t/\tTRUE\t" in one and "cookie_value" in one for one in given)
+    assert "cookie_value" not in repr(link)
+    elsewhere = replace(link, url=MediaUrl.parse("https://elsewhere.example/x"))
+    assert elsewhere.url.host not in given[0]
