@@ -13,7 +13,10 @@ from contextlib import suppress
 from datetime import timedelta
 from importlib.metadata import version
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Any
 from uuid import UUID
+
+from aiohttp import web
 
 from bot.application import ChatState, TelegramChat
 from magpie.chat import House, Reach, make_chat, webhook_secret
@@ -36,24 +39,34 @@ from magpie.parts import (
     make_secrets,
 )
 from magpie.people import make_people
+from magpie.standstill import ServiceStandstill
 from scraper.posting import GuardedPosts
+from service.backup import Backups
 from service.chat import TelegramCopy
 from service.downloads import Downloads
 from service.errors import EngineBusy
 from service.events import JobEventBus
 from service.exports import Exports
 from service.failing_sites import FailingSite, FailingSites
+from service.feeds import Feeds
 from service.health import ServiceState, Stage
+from service.history import Histories
 from service.job_pages import SeenJobs
 from service.limits import Quotas
+from service.link_ticks import LinkTicks
+from service.links import Links
 from service.model import Account
 from service.opened_sessions import OpenedSessions
+from service.selection import MediaType
 from service.signed_links import SignedLinks
 from service.sweeping import Sweeper
+from service.watched import Link
 from service.watching import Watching
 from service.webhooks import Messenger, OwnWebhooks
+from storage.backup import BACKUPS, SqlBackups, keeps_any
 from storage.database import SqlDatabase
 from storage.engine_lock import EngineLock
+from storage.feeds import SqlFeeds
 from storage.job_pages import SqlJobPages
 from storage.metrics import SqlFigures
 from storage.migrate import DatabaseUnusable, upgrade
@@ -61,20 +74,23 @@ from storage.opened_sessions import SqlOpenedSessions
 from storage.queue import JobEngine
 from storage.sweeping import SqlSweeping
 from webapi.accounts import UsersEndpoints
-from webapi.addresses import Addresses
 from webapi.auth import Authenticator, LocalTrust, caller_address, local_trust
 from webapi.chat import ChatPage
 from webapi.chat_room import Sample
 from webapi.contract import Api
 from webapi.credentials import RequestCredentials
+from webapi.database import DatabaseEndpoints
 from webapi.docs_pages import DocsPages
 from webapi.download_sessions import DownloadSessionsEndpoints
 from webapi.downloads import add_auto_download
 from webapi.exports import ExportEndpoint
+from webapi.feeds import FeedAddresses, FeedFiles, FeedsEndpoints
 from webapi.health import HealthEndpoints
+from webapi.history import HistoryEndpoints
 from webapi.job_events import JobEventsEndpoints
 from webapi.job_views import JobViews
 from webapi.jobs import JobsEndpoints
+from webapi.links import LinksEndpoints
 from webapi.logins import LoginEndpoints
 from webapi.media import MediaFilesEndpoint
 from webapi.metrics import MetricsEndpoints
@@ -135,6 +151,8 @@ class Service:
             ids=ids,
             vaults=self._empty_vaults,
         )
+        self._dumps = SqlBackups(self._database, secrets.vault, config.data_dir.absolute() / BACKUPS, version("magpie-bot"))
+        self.backups = self._backups()
         posts = GuardedPosts(self._fetcher.policy)
         self.webhooks = OwnWebhooks(database=self._database, posts=posts, clock=self._clock)
         self.messenger = Messenger(database=self._database, posts=posts, clock=self._clock)
@@ -147,6 +165,7 @@ class Service:
             media=self._media,
             clock=self._clock,
             vaults=self._empty_vaults,
+            keeps_files=lambda: keeps_any(config.data_dir.absolute() / BACKUPS),
         )
         self.failing_sites = FailingSites(
             rows=self._job_rows,
@@ -168,10 +187,23 @@ class Service:
             address=self.address,
             say=say,
         )
+        self.watched = Links(
+            database=self._database,
+            downloads=self.downloads,
+            fetcher=self._fetcher,
+            events=self._events,
+            quota=self._quotas,
+            clock=self._clock,
+            ids=ids,
+            interval=lambda: timedelta(minutes=self.people.settings.present.link_monitor_interval_minutes),
+        )
+        self._ticks = LinkTicks(self.watched)
+        self.people.settings.on_change(lambda settings: self._ticks.set_interval(settings.link_monitor_interval_minutes))
         self.people.write_down = self.sessions.flush
         self.people.settings.on_change(lambda _: self._engine.widen(self.people.settings.width))
         self._links = SignedLinks(secrets.vault, self._clock)
-        self._addresses = Addresses(public_url=config.public_url, listen=self.address, links=self._links, media_ttl=config.link_ttl)
+        self.feeds = Feeds(vault=secrets.vault, rows=SqlFeeds(self._database, secrets.vault))
+        self._addresses = FeedAddresses(public_url=config.public_url, listen=self.address, links=self._links, media_ttl=config.link_ttl)
         self.chat = self._telegram_chat()
         authenticator = self._authenticator()  # first: the pages use its credentials
         self.server = HttpServer(
@@ -191,6 +223,33 @@ class Service:
         await self.sessions.flush()  # who was used last is told by what is written down
         await self.messenger.recover()
         await self.sweeper.sweep()
+        await self.backups.sweep()
+
+    def _backups(self) -> Backups:
+        standstill = ServiceStandstill(
+            state=self.state,
+            engine=self._engine,
+            write_down=self._write_down,
+            stop_chat=self._stop_chat,
+            start_chat=self._start_chat_again,
+            refresh=self._refresh,
+        )
+        return Backups(
+            dumps=self._dumps,
+            standstill=standstill,
+            database=self._database,
+            downloads=self.downloads,
+            media=self._media,
+            clock=self._clock,
+            ids=RandomIds(),
+        )
+
+    async def _write_down(self) -> None:
+        await self.people.keys.flush()
+        await self.sessions.flush()
+
+    async def _refresh(self) -> None:
+        await self.people.settings.refresh()
 
     async def _run(self, job_id: UUID) -> None:
         await self.downloads.run(job_id)
@@ -258,11 +317,15 @@ class Service:
             webhooks=self.webhooks,
         ).register(api)
         MediaFilesEndpoint(database=self._database, media=self._media, links=self._links, opens=self.sessions.shown).register(api)
+        HistoryEndpoints(histories=Histories(self._database), addresses=addresses, clock=self._clock).register(api)
+        files = FeedFiles(database=self._database, media=self._media, links=self._links)
+        FeedsEndpoints(feeds=self.feeds, files=files, addresses=addresses).register(api)
+        LinksEndpoints(self.watched, webhooks=self.webhooks, feed=self._feed_of).register(api)
         self._add_health(api)
         by_webhook = self.chat is not None and config.webhook_url is not None
         add_webhook(
             api,
-            take=self.chat.take if self.chat is not None and by_webhook else None,
+            take=self._take_update if by_webhook else None,
             secret=webhook_secret(self._vault, config.bot_token or ""),
         )
         self._add_people(api)
@@ -270,6 +333,11 @@ class Service:
             ChatPage(self.local_chat, state=self.state).register(api)
         DocsPages(api, has_chat=self.local_chat is not None).register()
         return api
+
+    def _feed_of(self, request: web.Request, link: Link) -> str | None:
+        if link.selection.media_type is not MediaType.AUDIO:
+            return None
+        return self._addresses.feed(request, self.feeds.feed_path(link.id, link.feed_epoch))
 
     def _add_health(self, api: Api) -> None:
         config, figures = self.config, SqlFigures(self._database)
@@ -325,6 +393,7 @@ class Service:
         WebhookEndpoints(self.webhooks, people.accounts).register(api)
         DownloadSessionsEndpoints(people.sessions, people.accounts).register(api)
         SettingsEndpoints(people.settings, people.trail).register(api)
+        DatabaseEndpoints(self.backups, self._clock, self._dumps.new_file).register(api)
         ExportEndpoint(exports=Exports(self._database), accounts=people.accounts, media=self._media).register(api)
 
     async def _part(self, account_id: int, telegram_id: int) -> None:
@@ -362,6 +431,16 @@ class Service:
     async def _ytdlp_version(self) -> str | None:
         tool = (await self.programs.all()).get("yt-dlp")
         return tool.version if tool is not None else None
+
+    async def _take_update(self, body: dict[str, Any]) -> None:
+        assert self.chat is not None, "a webhook is only registered with a bot"
+        await self.chat.take(body)
+
+    async def _start_chat_again(self) -> None:
+        """Everything that it had in memory may be of another database."""
+        if self.local_chat is None:
+            self.chat = self._telegram_chat()
+        await self._start_chat()
 
     async def _stop_chat(self) -> None:
         if self.chat is not None:
@@ -426,6 +505,7 @@ class Service:
         self._keeping = [asyncio.create_task(self.people.keep(), name="people")]
         if self.config.update_extractors == "weekly":
             self._keeping.append(asyncio.create_task(weekly_update(self.config, self._clock).keep(), name="weekly update"))
+        self._keeping.append(asyncio.create_task(self._ticks.keep(), name="links"))
         self._keeping.append(asyncio.create_task(self.failing_sites.keep(self._can_tell), name="failing sites"))
         if not self._database.is_sqlite:
             self._keeping.append(asyncio.create_task(self.watching.follow(self._job_rows, self._clock), name="news of jobs"))
@@ -450,6 +530,7 @@ class Service:
 
     async def stop(self) -> None:
         """Nothing accepted is lost: running jobs have a moment to end, then they stay in the queue and go on at the next start."""
+        await self.backups.close()
         self.state.move_to(Stage.STOPPING)
         await self._stop_chat()
         # Whoever asks meanwhile is told when to come again; whoever waits or looks on hears how it ends.

@@ -147,6 +147,12 @@ class InvalidDump(InvalidInput):
     advice = "Import a file that Magpie exported, as it was exported."
 
 
+class InvalidArchive(InvalidInput):
+    """This is no archive."""
+
+    code = "invalid_archive"
+
+
 class InvalidSettings(InvalidInput):
     """A setting is not valid."""
 

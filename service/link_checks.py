@@ -179,7 +179,7 @@ class LinkCheck:
         items = [
             LinkItem(
                 link_id=link.id,
-                extractor=item.extractor,
+                extractor=item.key[0],
                 item_id=item.id,
                 state=ItemState.KNOWN if item.key not in keys else ItemState.HELD if holds else ItemState.ORDERED,
                 url=item.url,

@@ -89,7 +89,8 @@ class Found:
 
     @property
     def key(self) -> tuple[str, str]:
-        return self.extractor, self.id
+        """As yt-dlp's archives name it: there, too, case makes no difference."""
+        return self.extractor.lower(), self.id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

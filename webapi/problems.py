@@ -21,6 +21,7 @@ from service.errors import (
     Forbidden,
     InvalidAccount,
     InvalidInput,
+    InvalidLink,
     InvalidSelection,
     InvalidSettings,
     LimitReached,
@@ -117,6 +118,7 @@ _FAMILIES: tuple[tuple[type[MagpieError], int], ...] = (
     (InvalidSelection, 422),
     (InvalidAccount, 422),
     (InvalidSettings, 422),
+    (InvalidLink, 422),
     (InvalidInput, 400),
     (Unavailable, 503),
     (FetchFailed, 500),
@@ -158,7 +160,7 @@ def _of_magpie(error: MagpieError) -> Problem:
         headers = _retry(error.retry_after or _RETRY_UNAVAILABLE)
     if isinstance(error, NotAuthenticated):
         headers = {"WWW-Authenticate": "Bearer"}
-    if isinstance(error, InvalidSelection | InvalidAccount | InvalidSettings):
+    if isinstance(error, InvalidSelection | InvalidAccount | InvalidSettings | InvalidLink):
         errors = ({"loc": ["body", error.field], "msg": error.message, "type": error.code},)
     return Problem(status=status_of(type(error)), code=error.code, detail=detail, errors=errors, headers=headers)
 

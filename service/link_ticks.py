@@ -1,0 +1,40 @@
+"""The beat that finds links which are due."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from service.links import Links
+from service.settings import Settings
+
+log = logging.getLogger("magpie.links")
+SECONDS = 15.0
+"""Between two looks at what is due: a cron's minute is kept to within this."""
+
+
+class LinkTicks:
+    """One loop a process. Several processes share the work: each link is entered once."""
+
+    def __init__(self, links: Links, *, seconds: float = SECONDS) -> None:
+        self._links, self._seconds = links, seconds
+        self._interval = Settings().link_monitor_interval_minutes
+        self._is_changed = False
+
+    def set_interval(self, minutes: int) -> None:
+        """Of links without a schedule of their own, as the settings now say: it counts from the next beat on."""
+        self._is_changed = self._is_changed or minutes != self._interval
+        self._interval = minutes
+
+    async def keep(self) -> None:
+        """Until cancelled."""
+        while True:
+            try:
+                if self._is_changed:
+                    self._is_changed = False
+                    await self._links.reschedule()
+                await self._links.tick()
+            except Exception:
+                # The outermost loop: what cannot be done now is due still.
+                log.exception("links that are due could not be looked at")
+            await asyncio.sleep(self._seconds)
