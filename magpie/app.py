@@ -54,6 +54,7 @@ from service.history import Histories
 from service.job_pages import SeenJobs
 from service.limits import Quotas
 from service.link_ticks import LinkTicks
+from service.link_trims import LinkTrims
 from service.links import Links
 from service.model import Account
 from service.opened_sessions import OpenedSessions
@@ -197,7 +198,16 @@ class Service:
             ids=ids,
             interval=lambda: timedelta(minutes=self.people.settings.present.link_monitor_interval_minutes),
         )
-        self._ticks = LinkTicks(self.watched)
+        trims = LinkTrims(
+            rows=self._job_rows,
+            database=self._database,
+            downloads=self.downloads,
+            media=self._media,
+            clock=self._clock,
+            vaults=self._empty_vaults,
+        )
+        self._events.subscribe(trims.heard)
+        self._ticks = LinkTicks(self.watched, trims)
         self.people.settings.on_change(lambda settings: self._ticks.set_interval(settings.link_monitor_interval_minutes))
         self.people.write_down = self.sessions.flush
         self.people.settings.on_change(lambda _: self._engine.widen(self.people.settings.width))

@@ -17,7 +17,7 @@ from service.fetching import Fetcher, Listed, ListingRequest
 from service.locking import insist, lock_payers, payers_of
 from service.model import PUBLIC, STATUS_STEP, Job
 from service.ports import Clock, Database, Ids, JobEvents, Quota, Transaction
-from service.watched import FIRST_ITEMS, MOST_ITEMS, Found, ItemState, Link, LinkItem, LinkState, LinkType
+from service.watched import FIRST_ITEMS, MOST_ITEMS, Found, ItemState, Link, LinkItem, LinkState, LinkType, Telling
 
 log = logging.getLogger("magpie.links")
 GONE = frozenset({"no_such_video", "unsupported", NotAList.code})
@@ -186,7 +186,7 @@ class LinkCheck:
                 title=item.title,
                 seen_at=now,
                 position=position,
-                is_told=item.key not in keys,
+                is_told=item.key not in keys or link.telling is Telling.NOTHING,
             )
             for position, item in enumerate(new)
         ]

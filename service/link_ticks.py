@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from service.link_trims import LinkTrims
 from service.links import Links
 from service.settings import Settings
 
@@ -16,8 +17,8 @@ SECONDS = 15.0
 class LinkTicks:
     """One loop a process. Several processes share the work: each link is entered once."""
 
-    def __init__(self, links: Links, *, seconds: float = SECONDS) -> None:
-        self._links, self._seconds = links, seconds
+    def __init__(self, links: Links, trims: LinkTrims, *, seconds: float = SECONDS) -> None:
+        self._links, self._trims, self._seconds = links, trims, seconds
         self._interval = Settings().link_monitor_interval_minutes
         self._is_changed = False
 
@@ -34,6 +35,7 @@ class LinkTicks:
                     self._is_changed = False
                     await self._links.reschedule()
                 await self._links.tick()
+                await self._trims.trim()
             except Exception:
                 # The outermost loop: what cannot be done now is due still.
                 log.exception("links that are due could not be looked at")

@@ -137,6 +137,13 @@ class Jobs(Protocol):
         """Its looks, oldest first: those that are under way, or all."""
         ...
 
+    async def items_had(self, link_id: int, skip: int, told_since: datetime) -> list[Job]:
+        """What a link brought, newest first, without the first so many, and without what the owner has still to get.
+
+        Of what was found before `told_since` nothing is waited for.
+        """
+        ...
+
     async def remove(self, job_id: UUID) -> None:
         """A look that found nothing leaves nothing."""
         ...

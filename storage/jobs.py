@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from service.ports import Vault
 from service.selection import Selection
 from storage.fetches import insert
 from storage.sealed import Sealing
-from storage.tables import LIVE, jobs
+from storage.tables import LIVE, cards, jobs, link_items
 
 ROWS_AT_ONCE = 100
 """In one statement: a database takes only so many values in it."""
@@ -92,6 +93,14 @@ class SqlJobs:
     async def of_link(self, link_id: int, *, live: bool) -> list[Job]:
         wanted = [jobs.c.link_id == link_id, jobs.c.parent_id.is_(None)]
         return await self._many(sa.select(jobs).where(*wanted, *([LIVE] if live else [])).order_by(jobs.c.created_at, jobs.c.id))
+
+    async def items_had(self, link_id: int, skip: int, told_since: datetime) -> list[Job]:
+        had = [jobs.c.link_id == link_id, jobs.c.parent_id.is_not(None), jobs.c.status == JobStatus.COMPLETED]
+        newest = sa.select(jobs.c.id).where(*had).order_by(jobs.c.created_at.desc(), jobs.c.position, jobs.c.id).limit(skip)
+        untold = sa.exists().where(link_items.c.job_id == jobs.c.id, link_items.c.is_told.is_(False), link_items.c.seen_at > told_since)
+        on_its_way = sa.exists().where(cards.c.job_id == jobs.c.parent_id, cards.c.is_settled.is_(False))
+        older = sa.select(jobs).where(*had, jobs.c.id.not_in(newest), ~untold, ~on_its_way)
+        return await self._many(older.order_by(jobs.c.created_at.desc(), jobs.c.position, jobs.c.id))
 
     async def remove(self, job_id: UUID) -> None:
         await self._connection.execute(sa.delete(jobs).where(jobs.c.id == job_id))

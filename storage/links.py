@@ -94,6 +94,9 @@ class SqlLinks:
     async def has_due(self, now: datetime) -> bool:
         return (await self._connection.execute(sa.select(links.c.id).where(links.c.next_run_at <= now).limit(1))).first() is not None
 
+    async def trimmed(self) -> list[Link]:
+        return await self._many(sa.select(links).where(links.c.keep_last.is_not(None)))
+
     async def due(self, now: datetime, limit: int) -> list[Link]:
         """Nobody else gets them until the transaction ends."""
         query = sa.select(links).where(links.c.next_run_at <= now).order_by(links.c.next_run_at).limit(limit)

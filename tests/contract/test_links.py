@@ -23,12 +23,14 @@ from service.errors import (
     Throttled,
 )
 from service.limits import NoQuota
+from service.link_trims import LinkTrims
 from service.links import Links, LinkView
 from service.media_url import MediaUrl
 from service.model import HistoryEntry, Job, JobStatus, Outcome
 from service.ports import Transaction
 from service.selection import Selection
-from service.watched import FIRST_ITEMS, ItemState, Link, LinkFilters, LinkState, LinkType
+from service.watched import FIRST_ITEMS, ItemState, Link, LinkFilters, LinkState, LinkType, Telling
+from storage.job_pages import SqlJobPages
 from storage.migrate import upgrade
 from tests.support.house import House, RealIds, living
 
@@ -473,6 +475,36 @@ async def test_what_is_under_way_for_a_deleted_link_ends(street: Street) -> None
     street.house.web.gate.set()
     await street.looked()
     assert (street.house.web.cancelled, street.house.stored()) == (1, [])
+
+
+# --- keep_last ------------------------------------------------------------------------------------------------------
+
+
+def trims_of(street: Street) -> LinkTrims:
+    house = street.house
+    rows = SqlJobPages(house.database, None)
+    return LinkTrims(rows=rows, database=house.database, downloads=house.downloads, media=house.media, clock=house.clock)
+
+
+async def test_of_the_files_only_the_last_few_stay_and_the_older_ones_do_not_come_again(street: Street) -> None:
+    street.publishes(1, 2, 3)
+    link = await street.watched(keep_last=2, telling=Telling.NOTHING)
+    assert await trims_of(street).trim() == 1
+    assert sorted(path.name for path in street.house.stored()) == ["Title 2.mp3", "Title 3.mp3"]
+    street.publishes(4)
+    await street.looked(after=timedelta(minutes=61))
+    assert await trims_of(street).trim() == 1
+    assert sorted(path.name for path in street.house.stored()) == ["Title 3.mp3", "Title 4.mp3"]
+    assert sorted(street.came()) == ["1", "2", "3", "4"]
+    assert (await street.see(link)).items == 4
+
+
+async def test_a_file_that_its_owner_has_still_to_get_stays_for_a_day(street: Street) -> None:
+    street.publishes(1, 2)
+    await street.watched(keep_last=1)
+    assert await trims_of(street).trim() == 0
+    street.house.clock.move(timedelta(hours=25))
+    assert await trims_of(street).trim() == 1
 
 
 # --- the archive ----------------------------------------------------------------------------------------------------
