@@ -28,6 +28,7 @@ from bot.identity import Gate, TurnedAway, Visit, person_of, place_of, texts_for
 from bot.inbox import Inbox, InboxProcessor
 from bot.keys import Key
 from bot.languages import for_language
+from bot.link_news import LinkTeller
 from bot.messages import Messages
 from bot.outbox import ChatGone, Lost, MessageGone, NotAccepted, NotReached, Outbox
 from bot.patience import Patience
@@ -41,6 +42,8 @@ from service.errors import ChatUnreachable
 from service.failing_sites import FailingSite
 from service.forgetting import Forgetting
 from service.history import Histories
+from service.link_news import LinkNews
+from service.links import Links as WatchedLinks
 from service.members import Members
 from service.ports import Clock, Database, JobEvents, Media
 from service.posts import Posts
@@ -70,6 +73,8 @@ class ChatParts:
 
     database: Database
     downloads: Downloads
+    watched: WatchedLinks
+    news: LinkNews
     members: Members
     cards: ChatCards
     deliveries: Deliveries
@@ -110,6 +115,7 @@ class TelegramChat:
         self._commands: Commands | None = None
         self._routing: Routing | None = None
         self._starter: asyncio.Task[None] | None = None
+        self._telling: asyncio.Task[None] | None = None
 
     def _make_attendant(self) -> Attendant:
         parts, options = self._parts, self._options
@@ -146,6 +152,7 @@ class TelegramChat:
         parts = PageParts(
             database=self._parts.database,
             downloads=self._parts.downloads,
+            watched=self._parts.watched,
             members=self._parts.members,
             cards=self._parts.cards,
             histories=self._parts.histories,
@@ -169,6 +176,18 @@ class TelegramChat:
             attendant=self._attendant,
             outbox=self._outbox,
             pages=self._pages.by_kind(stop_all),
+            watched=self._pages.links,
+            bot_id=self._options.bot_id,
+        )
+
+    def _teller(self) -> LinkTeller:
+        return LinkTeller(
+            news=self._parts.news,
+            cards=self._parts.cards,
+            attendant=self._attendant,
+            members=self._parts.members,
+            outbox=self._outbox,
+            bot=self._bot,
             bot_id=self._options.bot_id,
         )
 
@@ -234,6 +253,7 @@ class TelegramChat:
         resumed = await self._attendant.resume(self._options.bot_id)
         await self._until_reached(self._listen)
         self._state = ChatState.RUNNING
+        self._telling = asyncio.create_task(self._teller().keep(), name="news of links")
         log.info("the bot @%s listens", self.name, extra={"cards_resumed": resumed})
         await self._tell_menus()
 
@@ -261,9 +281,10 @@ class TelegramChat:
 
     async def stop(self) -> None:
         """Nothing accepted is lost: what is not done yet is in the inbox, every card is in the database."""
-        if self._starter is not None:
-            self._starter.cancel()
-            await asyncio.gather(self._starter, return_exceptions=True)
+        for task in (self._starter, self._telling):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
         await self._stop_polling()
         self._greeter.stop()
         await self._attendant.stop()

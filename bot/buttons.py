@@ -10,16 +10,18 @@ from telegram import CallbackQuery
 from bot.attendant import Attendant
 from bot.identity import Visit
 from bot.keys import Key, Verb
+from bot.links import LinksPage
 from bot.outbox import Outbox
 from bot.presses import Presses
 from bot.problems import notice_of
+from bot.wording import escaped
 from service.cards import ChatCards
 from service.chat import Card, CardState
 from service.choices import lower_than
 from service.deliveries import Deliveries
 from service.descriptions import Description
 from service.downloads import Downloads
-from service.errors import AlreadyChosen, CardGone, InvalidInput, JobNotFound, MagpieError
+from service.errors import AlreadyChosen, CardGone, InvalidInput, JobNotFound, MagpieError, SameLink
 from service.model import JobStatus
 from service.selection import MediaType, Selection
 
@@ -40,11 +42,12 @@ class Buttons:
         attendant: Attendant,
         outbox: Outbox,
         pages: dict[str, Page],
+        watched: LinksPage,
         bot_id: int,
     ) -> None:
         self._cards, self._deliveries, self._downloads = cards, deliveries, downloads
         self._attendant, self._outbox, self._pages, self._bot_id = attendant, outbox, pages, bot_id
-        self._presses = Presses()
+        self._watched, self._presses = watched, Presses()
         self._verbs: dict[str, Callable[[Card, Visit, str], Awaitable[str | None]]] = {
             Verb.PICK: self._pick,
             Verb.SELECTION: self._selection,
@@ -58,6 +61,7 @@ class Buttons:
             Verb.LOWER: self._lower,
             Verb.OTHER: self._other,
             Verb.SEND: self._send,
+            Verb.WATCH: self._watch,
         }
 
     async def pressed(self, query: CallbackQuery, visit: Visit) -> None:
@@ -154,6 +158,18 @@ class Buttons:
             raise CardGone from None
         self._attendant.attend(card.id)
         return visit.texts.range_chosen.format(first=taken.range_from, last=taken.range_to)
+
+    async def _watch(self, card: Card, visit: Visit, argument: str) -> str | None:
+        """The card stays as it is: its items may be wanted besides."""
+        del argument
+        try:
+            link = await self._watched.watch(visit, card.url, _told(card).title)
+        except SameLink:
+            return visit.texts.watched_already
+        await self._waits(card)
+        said = visit.texts.watching.format(name=escaped(link.name, 60))
+        await self._outbox.say(visit.place, said)
+        return None
 
     # --- afterwards ---------------------------------------------------------------------------------------------------
 

@@ -151,7 +151,10 @@ def _list_offer(card: Card, told: Description, now: Situation) -> View:
     ends = [_do(card, Verb.RANGE, now.texts.range_last.format(count=count), f"{total - count + 1}-{total}") for count in windows]
     whole = [_do(card, Verb.RANGE, now.texts.range_all.format(count=total), f"1-{total}")]
     kinds = [_do(card, Verb.SELECTION, _list_label(key, now), key) for key in LIST_SELECTIONS]
-    return View(text, keyboard(first, ends, whole, *rows(kinds, 2), [_do(card, Verb.CANCEL, now.texts.cancel)]))
+    last_row = [_do(card, Verb.CANCEL, now.texts.cancel)]
+    if told.extractor:  # a list that is somewhere, and not just the links of one message
+        last_row.insert(0, _do(card, Verb.WATCH, now.texts.watch_button))
+    return View(text, keyboard(first, ends, whole, *rows(kinds, 2), last_row))
 
 
 def _list_label(key: str, now: Situation) -> str:

@@ -28,6 +28,8 @@ class Verb:
     OTHER = "o"
     SEND = "s"
     BACK = "b"
+    WATCH = "v"
+    """Make a link of the list."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ from bot.forget import ForgetPage, Vault
 from bot.history import KIND as HISTORY
 from bot.history import HistoryPages
 from bot.identity import Visit
+from bot.links import KIND as LINKS
+from bot.links import LinksPage
 from bot.messages import Messages
 from bot.outbox import Outbox
 from bot.pairing import KIND as PAIRING
@@ -41,6 +43,7 @@ from service.downloads import Downloads
 from service.forgetting import Forgetting
 from service.history import Histories
 from service.limits import Quotas
+from service.links import Links
 from service.logins import Logins
 from service.members import Members
 from service.own_sessions import OwnSessions
@@ -72,6 +75,7 @@ class PageParts:
 
     database: Database
     downloads: Downloads
+    watched: Links
     members: Members
     cards: ChatCards
     histories: Histories
@@ -105,6 +109,7 @@ class Pages:
         )
         self.pairing = PairingPage(pairing=accounts.pairing, sessions=accounts.sessions, outbox=outbox)
         self.sessions = SessionsPage(sessions=accounts.sessions, own=accounts.own_sessions, vault=vault, outbox=outbox)
+        self.links = LinksPage(links=parts.watched, outbox=outbox)
         self.web = WebPage(logins=accounts.logins, address=accounts.address, outbox=outbox)
         self.cookies = CookiesPage(jars=accounts.jars, bot=parts.bot, outbox=outbox)
         self.people = PeoplePage(
@@ -127,6 +132,7 @@ class Pages:
             SESSIONS: self.sessions.pressed,
             COOKIES: self.cookies.pressed,
             PEOPLE: self.people.pressed,
+            LINKS: self.links.pressed,
         }
 
     def shown(self, command: str, *, is_admin: bool) -> Show | None:
@@ -138,9 +144,14 @@ class Pages:
             "forget": self.forget.show,
             "sessions": self.sessions.show,
             "web": self.web.show,
+            "links": self.links.show,
         }
         of_administrators: dict[str, Show] = {"users": self.people.show, "stats": self.people.show_statistics}
         return (shows | of_administrators if is_admin else shows).get(command)
+
+
+MOST_AT_ONCE = 10
+"""Addresses in one `/link`."""
 
 
 class Routing:
@@ -200,7 +211,10 @@ class Routing:
         code = code_in_link(argument, self._bot_name)
         if code is not None:  # an address, too, but none of media
             await self._pages.pairing.offer(visit, code)
-        elif not await self._messages.take(message, visit, finds_in(message), asks=True):
+        elif finds := finds_in(message):
+            for find in finds[:MOST_AT_ONCE]:
+                await self._pages.links.add(visit, find.url)
+        else:
             await self._pages.pairing.show(visit, argument)
 
     async def _show(self, command: str, argument: str, message: Message, visit: Visit) -> bool:

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from bot.texts_accounts import ENGLISH_ACCOUNTS, AccountTexts
+from bot.texts_links import ENGLISH_LINKS, LinkTexts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Texts(AccountTexts):
+class Texts(AccountTexts, LinkTexts):
     """HTML as Telegram knows it. What stands in braces is filled in, escaped, by `str.format`."""
 
     language: str
@@ -115,6 +116,16 @@ class Texts(AccountTexts):
     history_empty: str
     history_none: str
     history_search: str
+    history_failed: str
+    history_failed_none: str
+    history_failed_only: str
+    history_failed_word: str
+    history_everything: str
+    history_from_chat: str
+    history_from_api: str
+    history_from_link: str
+    history_from_source: str
+    history_from_cli: str
     page: str
     newer: str
     older: str
@@ -147,6 +158,7 @@ class Texts(AccountTexts):
 
 ENGLISH = Texts(
     **asdict(ENGLISH_ACCOUNTS),
+    **asdict(ENGLISH_LINKS),
     language="en",
     language_name="English",
     welcome=(
@@ -162,7 +174,7 @@ ENGLISH = Texts(
         "• <b>A post of pictures</b>: comes as an album.\n"
         "• <b>A forwarded channel post</b>: I keep its media, and offer its links.\n"
         "• In a group, mention me with a link, or reply to one with my name.\n\n"
-        "/history what you had, to send again · <code>/history cats</code> to search\n"
+        "/history what you had, to send again · <code>/history cats</code> to search · <code>/history failed</code>\n"
         "/status what is under way · /cancel to stop it\n"
         "/settings your usual choice and your language\n"
         "/link pair this chat with an account · /web sign in to the web pages\n"
@@ -266,6 +278,16 @@ ENGLISH = Texts(
     history_empty="Nothing yet. Send me a link.",
     history_none="Nothing found for “{words}”.",
     history_search="<b>Found for “{words}”</b>",
+    history_failed="<b>What did not come</b>",
+    history_failed_none="Everything came.",
+    history_failed_only="⚠️ Only what failed",
+    history_failed_word="failed",
+    history_everything="All of it",
+    history_from_chat="chat",
+    history_from_api="the API",
+    history_from_link="a watched link",
+    history_from_source="a channel",
+    history_from_cli="the command line",
     page="{first}–{last} of {count}",
     newer="‹ Newer",
     older="Older ›",
@@ -302,6 +324,7 @@ ENGLISH = Texts(
         "too_large": "The file is larger than this service allows.",
         "too_long": "The media is longer than this service allows.",
         "time_limit": "The download took longer than this service allows.",
+        "not_a_list": "There is one video at this address, and no channel or list to watch.",
         "is_playlist": "This is a list of several items, not a single one.",
         "no_room_for_list": "There is no room for the items of this list.",
         "unsupported": "There is nothing at this address that I can download.",

@@ -6,9 +6,11 @@ from dataclasses import asdict
 
 from bot.texts import Texts
 from bot.texts_accounts_german import GERMAN_ACCOUNTS
+from bot.texts_links_german import GERMAN_LINKS
 
 GERMAN = Texts(
     **asdict(GERMAN_ACCOUNTS),
+    **asdict(GERMAN_LINKS),
     language="de",
     language_name="Deutsch",
     welcome=(
@@ -24,7 +26,7 @@ GERMAN = Texts(
         "• <b>Ein Bilder-Beitrag</b>: kommt als Album.\n"
         "• <b>Ein weitergeleiteter Kanalbeitrag</b>: Ich hebe seine Medien auf und biete seine Links an.\n"
         "• In einer Gruppe: Erwähne mich mit einem Link, oder antworte auf einen mit meinem Namen.\n\n"
-        "/history was du hattest, zum erneuten Senden · <code>/history katzen</code> zum Suchen\n"
+        "/history was du hattest, zum erneuten Senden · <code>/history katzen</code> zum Suchen · <code>/history fehlgeschlagen</code>\n"
         "/status was gerade läuft · /cancel hält es an\n"
         "/settings deine übliche Wahl und deine Sprache\n"
         "/link diesen Chat mit einem Konto verbinden · /web auf den Webseiten anmelden\n"
@@ -129,6 +131,16 @@ GERMAN = Texts(
     history_empty="Noch nichts. Schick mir einen Link.",
     history_none="Nichts gefunden zu „{words}“.",
     history_search="<b>Gefunden zu „{words}“</b>",
+    history_failed="<b>Was nicht kam</b>",
+    history_failed_none="Alles ist gekommen.",
+    history_failed_only="⚠️ Nur Fehlgeschlagenes",
+    history_failed_word="fehlgeschlagen",
+    history_everything="Alles",
+    history_from_chat="Chat",
+    history_from_api="die API",
+    history_from_link="ein beobachteter Link",
+    history_from_source="ein Kanal",
+    history_from_cli="die Kommandozeile",
     page="{first}–{last} von {count}",
     newer="‹ Neuere",
     older="Ältere ›",
@@ -166,6 +178,7 @@ GERMAN = Texts(
         "too_long": "Das Medium ist länger, als dieser Dienst erlaubt.",
         "time_limit": "Das Herunterladen hat länger gedauert, als dieser Dienst erlaubt.",
         "no_room_for_list": "Für die Einträge dieser Liste ist kein Platz.",
+        "not_a_list": "An dieser Adresse ist ein einzelnes Video, kein Kanal und keine Liste, die man beobachten kann.",
         "is_playlist": "Das ist eine Liste mit mehreren Einträgen, kein einzelner.",
         "unsupported": "An dieser Adresse ist nichts, was ich herunterladen kann.",
         "format_unavailable": "Das Medium gibt es in diesem Format oder dieser Qualität nicht.",

@@ -472,6 +472,7 @@ class Service:
         return House(
             database=self._database,
             downloads=self.downloads,
+            watched=self.watched,
             fetcher=self._fetcher,
             media=self._media,
             events=self._events,

@@ -19,6 +19,8 @@ from service.downloads import Downloads
 from service.events import JobEventBus
 from service.history import Histories
 from service.limits import Quotas
+from service.link_news import LinkNews
+from service.links import Links
 from service.members import Admission, Members
 from service.metrics import TelegramMeter
 from service.model import JobFile
@@ -59,6 +61,7 @@ class House:
 
     database: SqlDatabase
     downloads: Downloads
+    watched: Links
     fetcher: YtDlpFetcher
     media: Media
     events: JobEventBus
@@ -97,6 +100,8 @@ def make_chat(config: Config, reach: Reach, house: House, say: Callable[[str], N
     parts = ChatParts(
         database=house.database,
         downloads=house.downloads,
+        watched=house.watched,
+        news=LinkNews(database=house.database, clock=house.clock),
         members=Members(database=house.database, clock=house.clock, ids=house.ids, admission=admission),
         cards=cards,
         deliveries=Deliveries(house.database),

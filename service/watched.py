@@ -206,7 +206,10 @@ class Link:
 
     def well(self, now: datetime, state: LinkState = LinkState.OK) -> Link:
         since = self.state_since if self.state is state else now
-        return replace(self, state=state, state_since=since, problem=None, problem_code=None, failures=0, last_checked_at=now)
+        told = self.told_code if state is LinkState.ASKS or self.told_code == "cookies" else None
+        return replace(
+            self, state=state, state_since=since, problem=None, problem_code=None, told_code=told, failures=0, last_checked_at=now
+        )
 
     def ill(self, now: datetime, state: LinkState, code: str, problem: str) -> Link:
         """Looked at in vain: the next look is put off, further each time."""

@@ -94,6 +94,16 @@ class SqlLinks:
     async def has_due(self, now: datetime) -> bool:
         return (await self._connection.execute(sa.select(links.c.id).where(links.c.next_run_at <= now).limit(1))).first() is not None
 
+    async def with_news(self, cookies_until: datetime) -> list[Link]:
+        untold = sa.select(link_items.c.link_id).where(link_items.c.is_told.is_(False))
+        problem = sa.case((links.c.state == LinkState.ASKS.value, LinkState.ASKS.value), else_=links.c.problem_code)
+        news = sa.or_(
+            links.c.id.in_(untold),
+            sa.and_(problem.is_not(None), problem.is_distinct_from(links.c.told_code)),
+            sa.and_(links.c.cookies_until < cookies_until, links.c.told_code.is_(None)),
+        )
+        return await self._many(sa.select(links).where(news).order_by(links.c.id))
+
     async def trimmed(self) -> list[Link]:
         return await self._many(sa.select(links).where(links.c.keep_last.is_not(None)))
 
@@ -152,11 +162,10 @@ class SqlLinks:
         keys = {name: values.pop(name) for name in ("link_id", "extractor", "item_id")}
         await self._connection.execute(sa.update(link_items).where(*(link_items.c[name] == keys[name] for name in keys)).values(values))
 
-    async def tell(self, link_id: int) -> None:
-        """All that was seen is told of."""
-        await self._connection.execute(
-            sa.update(link_items).where(link_items.c.link_id == link_id, link_items.c.is_told.is_(False)).values(is_told=True)
-        )
+    async def tell(self, link_id: int, until: datetime) -> None:
+        """All that was seen until then is told of."""
+        untold = [link_items.c.link_id == link_id, link_items.c.is_told.is_(False), link_items.c.seen_at <= until]
+        await self._connection.execute(sa.update(link_items).where(*untold).values(is_told=True))
 
     async def item_of_job(self, job_id: UUID) -> LinkItem | None:
         row = (await self._connection.execute(sa.select(link_items).where(link_items.c.job_id == job_id))).first()

@@ -172,6 +172,7 @@ link_items = Table(
     Column("position", sa.Integer, nullable=False, server_default="0"),  # among those that were seen in this moment, newest first
     Column("is_told", sa.Boolean, nullable=False, server_default=sa.true()),  # the owner knows of it
     Index("ix_link_items_seen", "link_id", "seen_at", "position"),
+    Index("ix_link_items_untold", "link_id", sqlite_where=sa.text("not is_told"), postgresql_where=sa.text("not is_told")),
     Index("ix_link_items_job_id", "job_id", sqlite_where=sa.text("job_id is not null"), postgresql_where=sa.text("job_id is not null")),
 )
 """What was seen behind a link: an archive that outlives the files."""

@@ -27,6 +27,8 @@ from service.fetching import Fetched, FetchedFile, FetchRequest, FetchWatcher, I
 from service.forgetting import Forgetting
 from service.history import Histories
 from service.limits import NoQuota, Quotas
+from service.link_news import LinkNews
+from service.links import Links
 from service.media_url import MediaUrl
 from service.members import Admission, Members
 from service.own_sessions import OwnSessions
@@ -151,9 +153,21 @@ class ChatHouse(House):
     def _chat(self) -> TelegramChat:
         clock = self.chat_clock
         database, downloads = self.database, self.downloads
+        self.watched = Links(
+            database=database,
+            downloads=downloads,
+            fetcher=self.web,
+            events=self.events,
+            quota=NoQuota(),
+            clock=clock,
+            ids=RealIds(),
+            interval=lambda: timedelta(hours=1),
+        )
         parts = ChatParts(
             database=database,
             downloads=downloads,
+            watched=self.watched,
+            news=LinkNews(database=database, clock=clock),
             members=Members(database=database, clock=clock, ids=RealIds(), admission=self.admission),
             cards=ChatCards(
                 database=database,

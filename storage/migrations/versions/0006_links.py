@@ -109,4 +109,6 @@ def _items() -> None:
         sa.PrimaryKeyConstraint("link_id", "extractor", "item_id", name=op.f("pk_link_items")),
     )
     op.create_index("ix_link_items_seen", "link_items", ["link_id", "seen_at", "position"], unique=False)
+    untold = sa.text("not is_told")
+    op.create_index("ix_link_items_untold", "link_items", ["link_id"], unique=False, sqlite_where=untold, postgresql_where=untold)
     op.create_index("ix_link_items_job_id", "link_items", ["job_id"], unique=False, sqlite_where=HAS_JOB, postgresql_where=HAS_JOB)

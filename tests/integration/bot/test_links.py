@@ -1,146 +1,233 @@
-"""What people write: addresses however they are sent, and everything that is none."""
+"""Watched links in the chat: what is new comes once, also over a restart; a large channel asks; what is wrong is said once."""
 
 from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sandbox.bot_api import User
-from tests.integration.bot.conftest import Someone
-from tests.support.chat_house import ChatHouse, jpeg, labels
+from service.audit import Actor
+from service.errors import Throttled
+from service.watched import Link, Telling
+from tests.support.chat_house import ALICE, BOB, ChatHouse, chatting, labels
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+CHANNEL = "https://example.com/channel"
+HOUR = timedelta(minutes=61)
 
 
-async def answer_to(house: ChatHouse, person: User, text: str) -> str:
-    """The bot's only answer, once nothing more is to come."""
-    await person.says(text)
-    await house.until_sent(person.id)
+@pytest.fixture(autouse=True)
+def _often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.link_news.SECONDS", 0.05)
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[ChatHouse]:
+    async with chatting(tmp_path) as house:
+        yield house
+
+
+def publishes(house: ChatHouse, *numbers: int) -> None:
+    known = house.web.channels.setdefault(CHANNEL, [])
+    for number in numbers:
+        known.insert(0, house.add(number))
+
+
+async def watches(house: ChatHouse, *numbers: int) -> User:
+    """Alice watches a channel with these items; nobody has looked yet."""
+    publishes(house, *numbers)
+    alice = house.api.user(ALICE)
+    await alice.says(f"/link {CHANNEL}")
+    await house.until_sent(ALICE, "I watch example.com now")
+    return alice
+
+
+async def looked(house: ChatHouse, *, after: timedelta = timedelta(0)) -> None:
+    house.chat_clock.move(after)
+    await house.watched.tick()
+
+
+async def link_of(house: ChatHouse) -> Link:
+    async with house.database.read() as transaction:
+        return (await transaction.links.page(None))[0][0]
+
+
+async def until_there(house: ChatHouse, count: int, chat_id: int = ALICE) -> list[str]:
+    """So many files are in the chat, and nothing more comes: their names."""
+
+    async def are_there() -> bool:
+        return len(house.files(chat_id)) >= count
+
+    await house.until(are_there, f"{count} files")
     await house.settled()
-    (answer,) = house.api.sent(person.id)
-    said: str = answer["text"]
-    return said
+    return sorted(file["caption"].split("\n")[0] for file in house.files(chat_id))
 
 
-async def titles(house: ChatHouse, person: User) -> list[str]:
-    """Of the cards or files, once nothing moves."""
-    await house.until_sent(person.id, "Title")
+async def test_what_is_there_comes_and_then_what_is_new(house: ChatHouse) -> None:
+    await watches(house, 1, 2)
+    await looked(house)
+    assert await until_there(house, 2) == ["Title 1", "Title 2"]
+    publishes(house, 3)
+    await looked(house, after=HOUR)
+    assert await until_there(house, 3) == ["Title 1", "Title 2", "Title 3"]
+
+
+async def test_over_a_restart_each_item_comes_once(house: ChatHouse) -> None:
+    await watches(house, 1, 2, 3)
+    house.web.stops_after = 1
+    await looked(house)
+    await house.until_sent(ALICE, "Title")
+    house.web.stops_after = None
+    await house.restart()
+    assert house.web.gate is not None
+    house.web.gate.set()
+    assert await until_there(house, 3) == ["Title 1", "Title 2", "Title 3"]
+
+
+async def test_a_large_channel_asks_and_the_newest_few_come(house: ChatHouse) -> None:
+    alice = await watches(house, *range(100, 140))
+    await looked(house)
+    question = await house.until_sent(ALICE, "There are 40 items")
+    assert labels(question) == ["Newest 5", "Newest 20", "All 40", "Only what is new"]
+    await alice.presses(question, "Newest 5")
+    assert await until_there(house, 5) == [f"Title {number}" for number in range(135, 140)]
+
+
+async def test_of_a_large_channel_only_what_is_new_may_be_wanted(house: ChatHouse) -> None:
+    alice = await watches(house, *range(100, 140))
+    await looked(house)
+    await alice.presses(await house.until_sent(ALICE, "There are 40 items"), "Only what is new")
+    publishes(house, 140)
+    await looked(house, after=HOUR)
+    assert await until_there(house, 1) == ["Title 140"]
+
+
+async def test_a_question_is_asked_once_over_a_restart(house: ChatHouse) -> None:
+    await watches(house, *range(100, 140))
+    await looked(house)
+    await house.until_sent(ALICE, "There are 40 items")
+    await house.restart()
+    await looked(house, after=HOUR)
     await house.settled()
-    return sorted((message.get("caption") or message.get("text") or "").split("\n")[0] for message in house.api.sent(person.id))
+    assert len([one for one in house.api.sent(ALICE) if "There are 40 items" in one.get("text", "")]) == 1
 
 
-async def test_every_address_of_a_message_gets_a_card_each_once(house: ChatHouse, someone: Someone) -> None:
-    person = someone()
-    await person.says("https://example.com/1 and https://example.com/2, again https://example.com/1")
-    assert await titles(house, person) == ["Title 1", "Title 2"]
+async def test_a_throttled_link_says_so_once(house: ChatHouse) -> None:
+    await watches(house, 1)
+    house.web.failures[CHANNEL] = [Throttled(), Throttled()]
+    await looked(house)
+    await house.until_sent(ALICE, "I could not look at example.com")
+    await looked(house, after=timedelta(hours=2))
+
+    async def failed_twice() -> bool:
+        return (await link_of(house)).failures == 2
+
+    await house.until(failed_twice, "the second failure")
+    await looked(house, after=timedelta(hours=8))
+    assert await until_there(house, 1) == ["Title 1"]
+    assert len([one for one in house.api.sent(ALICE) if "I could not look" in one.get("text", "")]) == 1
 
 
-async def test_addresses_in_captions_and_behind_words_count(house: ChatHouse, someone: Someone) -> None:
-    person = someone()
-    await person.sends("photo", jpeg(), caption="see https://example.com/3")
-    hidden = {"type": "text_link", "offset": 3, "length": 4, "url": "https://example.com/4"}
-    await person.says("🎬 here", entities=[hidden])
-    assert await titles(house, person) == ["Title 3", "Title 4"]
+async def test_the_list_opens_a_link_to_pause_go_on_and_delete(house: ChatHouse) -> None:
+    alice = await watches(house, 1)
+    await alice.says("/links")
+    page = await house.until_sent(ALICE, "What I watch for you")
+    await alice.presses(page, "👁 1")
+    shown = await house.until_sent(ALICE, "Not looked at yet")
+    await alice.presses(shown, "⏸ Pause")
+    await alice.presses(await house.until_sent(ALICE, "⏸ example.com"), "▶ Go on")
+    await alice.presses(await house.until_sent(ALICE, "👁 example.com"), "🗑 Delete")
+    await alice.presses(await house.until_sent(ALICE, "no longer?"), "Yes, stop watching")
+    await house.until_sent(ALICE, "I watch nothing for you yet")
 
 
-async def test_a_forwarded_message_counts_like_an_own_one(house: ChatHouse, someone: Someone) -> None:
-    person, friend = someone(), someone()
-    group = house.api.group(-100_100)
-    said = await friend.says("https://example.com/5", chat=group)
-    await person.forwards(said)
-    assert await titles(house, person) == ["Title 5"]
+async def test_look_now_looks_now(house: ChatHouse) -> None:
+    alice = await watches(house, 1)
+    await alice.says("/links")
+    await alice.presses(await house.until_sent(ALICE, "What I watch for you"), "👁 1")
+    await alice.presses(await house.until_sent(ALICE, "Not looked at yet"), "🔄 Look now")
+    assert await until_there(house, 1) == ["Title 1"]
 
 
-async def test_a_clip_is_cut_and_the_card_says_which(house: ChatHouse, someone: Someone) -> None:
-    person = someone()
-    await person.says("https://example.com/6 1:20-2:05")
-    await house.until_sent(person.id, "✂️ 1:20 \u2013 2:05")
-    await house.until_sent(person.id, kind="video")
-    jobs = [job for job in house.seen if job.url.text.endswith("/6")]
-    assert {job.selection.clip.key for job in jobs if job.selection.clip} == {"80000-125000"}
+async def test_the_same_link_twice_is_said_to_be_there(house: ChatHouse) -> None:
+    alice = await watches(house, 1)
+    await alice.says(f"/link {CHANNEL}")
+    await house.until_sent(ALICE, "I watch this for you already")
 
 
-async def test_a_message_of_4096_characters_becomes_one_list_and_nothing_is_lost(house: ChatHouse, someone: Someone) -> None:
-    person = someone()
-    addresses = [f"https://example.com/many/{number:04}" for number in range(136)]
-    text = " ".join(addresses)
-    assert 4000 < len(text) <= 4096
-    await person.says(text)
-    card = await house.until_sent(person.id, "136 links")
-    assert len(house.api.sent(person.id)) == 1
-    for number in (134, 135, 136):
-        house.add(f"many/{number - 1:04}")
-    await person.says("134-136", reply_to=card)
-    await house.until_sent(person.id, "Chosen: 134\u2013136")
-    await person.presses(card["message_id"], "🎬 Best video", chat=person.id)
-    await house.until_sent(person.id, "✅ 3 of 3")
-    assert sorted(file["caption"].split("\n")[0] for file in house.files(person.id)) == ["Title 0133", "Title 0134", "Title 0135"]
+async def test_a_list_offers_to_be_watched(house: ChatHouse) -> None:
+    publishes(house, 1, 2)
+    house.web.lists[CHANNEL] = house.web.channels[CHANNEL]
+    alice = house.api.user(ALICE)
+    await alice.says(CHANNEL)
+    await alice.presses(await house.until_sent(ALICE, "2 items"), "👁 Watch this")
+    await house.until_sent(ALICE, "I watch List channel now")
+    assert (await link_of(house)).url.text == CHANNEL
 
 
-async def test_links_beyond_what_one_order_may_take_are_named(house: ChatHouse, someone: Someone) -> None:
-    person = someone()
-    text = " ".join(f"http://a.de/{number}" for number in range(250))
-    await person.says(text)
-    assert await house.until_sent(person.id, "200 of 250")
-
-
-async def test_a_range_that_is_none_is_explained(house: ChatHouse, someone: Someone) -> None:
-    person = someone()
-    await person.says(" ".join(f"https://example.com/{number}" for number in range(1, 8)))
-    card = await house.until_sent(person.id, "7 links")
-    await person.says("9-12", reply_to=card)
-    assert await house.until_sent(person.id, "range from 1 to 7")
-
-
-async def test_text_without_an_address_gets_one_line_of_advice(house: ChatHouse, someone: Someone) -> None:
-    assert "Send me a link" in await answer_to(house, someone(), "hello, readme.md is what I want")
-
-
-async def test_what_was_meant_as_an_address_and_is_none_is_named(house: ChatHouse, someone: Someone) -> None:
-    assert "“http://[::bad” is no link" in await answer_to(house, someone(), "get http://[::bad please")
-
-
-async def test_markup_in_what_is_named_is_harmless(house: ChatHouse, someone: Someone) -> None:
-    assert "“https://<b>x</b>&amp;”" in await answer_to(house, someone(), "https://<b>x</b>&amp;")
-
-
-async def test_an_address_with_nothing_behind_it_is_a_failure_with_one_action(house: ChatHouse, someone: Someone) -> None:
-    person = someone()
-    await person.says("https://example.com/not-there")
-    told = await house.until_sent(person.id, "no such video")
-    assert labels(told) == ["🔁 Try again"]
-
-
-async def test_a_forwarded_sticker_is_told_what_would_be_kept(house: ChatHouse, someone: Someone) -> None:
-    person, friend = someone(), someone()
-    sticker = await friend.sends("sticker", jpeg(), chat=house.api.group(-100_101))
-    await person.forwards(sticker)
-    assert "media from channel posts" in (await house.until_sent(person.id))["text"]
-
-
-async def test_an_album_without_addresses_is_answered_once(house: ChatHouse, someone: Someone) -> None:
-    from sandbox.bot_api import Item
-
-    person = someone()
-    await person.sends_album([Item(kind="photo", content=jpeg()) for _ in range(4)])
-    await house.until_sent(person.id)
+async def test_somebody_elses_link_cannot_be_touched_by_its_number(house: ChatHouse) -> None:
+    await watches(house, 1)
+    link = await link_of(house)
+    bob = house.api.user(BOB)
+    await bob.says("/links")
+    page = await house.until_sent(BOB, "I watch nothing for you yet")
+    for verb in ("now", "off", "ask", "delete", "take|5", "open"):
+        await bob.presses(page, data=f"links|{link.id}|{verb}")
     await house.settled()
-    assert len(house.api.sent(person.id)) == 1
+    assert await link_of(house) == link
 
 
-async def test_the_same_message_told_again_makes_no_second_card(house: ChatHouse, someone: Someone) -> None:
-    person = someone()
-    house.api.fail_next("getUpdates", 500, "Internal Server Error")
-    await person.says("https://example.com/7")
-    await house.until_sent(person.id, kind="video")
+async def change(house: ChatHouse, **fields: Any) -> None:
+    link = await link_of(house)
+    async with house.database.read() as transaction:
+        account = await transaction.accounts.get(link.account_id)
+    assert account is not None
+    await house.watched.change(Actor(account_id=account.id), link.id, fields)
+
+
+async def test_what_is_only_announced_is_named_and_not_sent(house: ChatHouse) -> None:
+    await watches(house, 1, 2)
+    await change(house, telling=Telling.ANNOUNCE)
+    await looked(house)
+    said = await house.until_sent(ALICE, "New in example.com:")
+    assert "· Title 2" in said["text"]
     await house.settled()
-    assert len(house.api.sent(person.id)) == 1
+    assert house.files(ALICE) == []
 
 
-async def test_a_secret_address_is_shown_by_its_host_alone(house: ChatHouse, someone: Someone) -> None:
-    person = someone()
-    house.add("hidden?token=s3cr3t")
-    await person.says("https://example.com/hidden?token=s3cr3t")
-    await house.until_sent(person.id, "Title hidden")
-    await house.until_sent(person.id, kind="video")
-    links = [text for text in house.api.texts() if text.startswith("http") and "hidden" in text]
-    assert links == []
+async def test_a_digest_comes_once_a_day(house: ChatHouse) -> None:
+    await watches(house, 1)
+    await change(house, telling=Telling.DIGEST)
+    await looked(house)
+    await house.until_sent(ALICE, "Title 1")
+    publishes(house, 2)
+    await looked(house, after=HOUR)
+    publishes(house, 3)
+    await looked(house, after=HOUR)
+    await looked(house, after=timedelta(hours=24))
+    said = await house.until_sent(ALICE, "Title 3")
+    assert "Title 2" in said["text"]
+    assert len([one for one in house.api.sent(ALICE) if "since the last time" in one.get("text", "")]) == 2
+
+
+async def test_a_group_gets_what_is_new_where_its_owner_is_an_administrator(house: ChatHouse) -> None:
+    await watches(house, 1)
+    group = house.api.group(-100500)
+    await group.appoints(ALICE, "administrator")
+    await change(house, chat_id=group.id)
+    await looked(house)
+    assert await until_there(house, 1, group.id) == ["Title 1"]
+    assert house.files(ALICE) == []
+
+
+async def test_whoever_is_no_administrator_of_a_group_gets_it_themselves(house: ChatHouse) -> None:
+    await watches(house, 1)
+    group = house.api.group(-100500)
+    await change(house, chat_id=group.id)
+    await looked(house)
+    await house.until_sent(ALICE, "I cannot send what is new")
+    assert await until_there(house, 1) == ["Title 1"]
+    assert house.files(group.id) == []

@@ -1,0 +1,46 @@
+"""What the bot says about watched links. German."""
+
+from __future__ import annotations
+
+from bot.texts_links import LinkTexts
+
+GERMAN_LINKS = LinkTexts(
+    command_links="Kanäle und Playlists, die ich für dich beobachte",
+    watch_button="👁 Beobachten",
+    watching="Ich beobachte jetzt <b>{name}</b>. Was neu ist, kommt von selbst; /links zeigt alle.",
+    watched_already="Das beobachte ich schon für dich: siehe /links.",
+    links_title="<b>Was ich für dich beobachte</b>",
+    links_empty="Ich beobachte noch nichts für dich. Schick <code>/link ADRESSE</code> mit einem Kanal oder einer Playlist.",
+    links_line="{sign} {name} · {items} Stück",
+    links_all="« Alle",
+    links_now="🔄 Jetzt nachsehen",
+    links_looking="Ich sehe nach.",
+    links_pause="⏸ Aussetzen",
+    links_resume="▶ Weiter",
+    links_paused="Ich sehe nicht mehr nach, bis du es sagst.",
+    links_resumed="Ich sehe wieder nach.",
+    links_delete="🗑 Löschen",
+    links_delete_ask="<b>{name}</b> nicht mehr beobachten? Was schon gekommen ist, bleibt.",
+    links_delete_yes="Ja, nicht mehr",
+    links_delete_no="Nein",
+    links_deleted="Ich beobachte es nicht mehr.",
+    links_by_interval="Ich sehe immer wieder einmal nach.",
+    links_by_schedule="Ich sehe nach Zeitplan <code>{schedule}</code> ({timezone}) nach.",
+    links_items="Bisher gesehen: {count}.",
+    links_checked="Zuletzt nachgesehen: {at} UTC.",
+    links_never_checked="Noch nicht nachgesehen.",
+    links_next="Das nächste Mal: {at} UTC.",
+    links_held="{count} warten auf dein Wort.",
+    links_asks="In <b>{name}</b> sind {count} Stück. Wie viele der neuesten willst du? Was von jetzt an neu ist, kommt ohnehin.",
+    links_take="Neueste {count}",
+    links_take_all="Alle {count}",
+    links_take_none="Nur Neues",
+    links_taken="Sie kommen.",
+    links_none_taken="Von jetzt an nur Neues.",
+    links_problem="⚠️ Ich konnte in <b>{name}</b> nicht nachsehen: {problem} Ich versuche es später wieder.",
+    links_new="Neu in <b>{name}</b>:",
+    links_digest="Neu in <b>{name}</b> seit dem letzten Mal:",
+    links_more="und {count} weitere",
+    links_cookies="Die Cookies von <b>{name}</b> laufen bald ab oder sind abgelaufen. Gib neuere, sonst geht es bald nicht mehr.",
+    links_no_chat="⚠️ Ich kann Neues aus <b>{name}</b> nicht dorthin schicken, wo du es willst: Ich muss dort sein und du Admin.",
+)
