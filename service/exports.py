@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, is_dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,6 +21,7 @@ HANDLED = frozenset(
         "download_sessions",
         "history_entries",
         "jobs",
+        "links",
         "one_time_codes",
         "preferences",
         "site_cookies",
@@ -77,11 +78,18 @@ class Exports:
             "jobs": await transaction.jobs.of_account(account.id),
             "history": entries,
             "cards": await transaction.cards.of_account(account.id),
+            "links": await _links(transaction, account),
             "charges": await transaction.charges.of_account(account.id),
             "webhook": webhook and {"url": webhook.url, "created_at": webhook.created_at},
             "webhook_messages": await transaction.webhooks.messages_of(account.id),
             "audit": await transaction.audit.of_account(account.id),
         }
+
+
+async def _links(transaction: Transaction, account: Account) -> list[dict[str, Any]]:
+    """Without their cookies: what they are never comes back."""
+    links, _ = await transaction.links.page(account.id, limit=2**31 - 1)
+    return [{"link": replace(link, cookies=None), "items": await transaction.links.items(link.id)} for link in links]
 
 
 _PLAIN: tuple[tuple[type, Callable[[Any], Any]], ...] = (

@@ -17,6 +17,8 @@ from storage.tables import (
     history_entries,
     job_files,
     jobs,
+    link_items,
+    links,
     media_files,
     media_urls,
     one_time_codes,
@@ -36,6 +38,7 @@ HANDLED = frozenset(
         "download_sessions",
         "history_entries",
         "jobs",
+        "links",
         "one_time_codes",
         "preferences",
         "site_cookies",
@@ -73,6 +76,7 @@ class SqlMerges:
         if not await self._count(sa.select(webhooks.c.account_id).where(webhooks.c.account_id == target)):
             await self._execute(sa.update(webhooks).where(webhooks.c.account_id == source).values(account_id=target))
         await self._one_of_a_kind(site_cookies, site_cookies.c.site, source, target)
+        await self._links(source, target)
         if not await self._count(sa.select(preferences.c.account_id).where(preferences.c.account_id == target)):
             await self._execute(sa.update(preferences).where(preferences.c.account_id == source).values(account_id=target))
         await self._execute(sa.delete(api_keys).where(api_keys.c.account_id == source))
@@ -112,6 +116,26 @@ class SqlMerges:
             held.c.selection == fetches.c.selection,
         )
         await self._execute(sa.update(fetches).where(fetches.c.scope == source, ~twin).values(scope=target))
+
+    async def _links(self, source: int, target: int) -> None:
+        """Of an address that both watch, the target's link stays; it knows all that either has seen, so that nothing comes twice."""
+        theirs, mine = links.alias("theirs"), links.alias("mine")
+        both = (
+            await self._connection.execute(
+                sa.select(mine.c.id.label("mine"), theirs.c.id.label("theirs"))
+                .join(theirs, sa.and_(theirs.c.url_digest == mine.c.url_digest, theirs.c.account_id == target))
+                .where(mine.c.account_id == source)
+            )
+        ).all()
+        for pair in both:
+            known = link_items.alias("known")
+            seen = sa.exists().where(
+                known.c.link_id == pair.theirs, known.c.extractor == link_items.c.extractor, known.c.item_id == link_items.c.item_id
+            )
+            await self._execute(sa.update(link_items).where(link_items.c.link_id == pair.mine, ~seen).values(link_id=pair.theirs))
+            await self._execute(sa.update(jobs).where(jobs.c.link_id == pair.mine).values(link_id=pair.theirs))
+            await self._execute(sa.delete(links).where(links.c.id == pair.mine))
+        await self._execute(sa.update(links).where(links.c.account_id == source).values(account_id=target))
 
     async def _one_of_a_kind(self, table: sa.Table, kind: sa.Column[str], source: int, target: int) -> None:
         theirs = sa.select(kind).where(table.c.account_id == target)

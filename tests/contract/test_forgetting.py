@@ -28,6 +28,7 @@ from service.media_url import MediaUrl
 from service.model import DownloadSession, Job, JobFile, MediaFile, MediaKey, Origin
 from service.ports import Media, Transaction
 from service.selection import MediaType, Selection
+from service.watched import ItemState, Link, LinkItem
 from service.webhooks import Webhook, WebhookMessage
 from storage import tables
 from storage.database import SqlDatabase
@@ -154,6 +155,12 @@ async def add_what_accounts_have(transaction: Transaction, member: Member, job: 
             id=uuid4(), account_id=account_id, job_id=job.id, event="job.completed", url=hook, body="{}", next_at=now, created_at=now
         )
     )
+    watched = Link(
+        id=0, account_id=account_id, url=hook, name=member.account.username, selection=Selection.of(), state_since=now, created_at=now
+    )
+    link = await transaction.links.add(watched)
+    assert link is not None
+    await transaction.links.add_items([LinkItem(link_id=link.id, extractor="x", item_id="1", state=ItemState.KNOWN, seen_at=now)])
     await transaction.audit.add(AuditEntry(at=now, account_id=account_id, action=Act.LOGGED_IN, subject_id=account_id))
     await transaction.audit.add(AuditEntry(at=now, account_id=None, action=Act.BLOCKED, subject_id=account_id))
 
