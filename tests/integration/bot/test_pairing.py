@@ -112,7 +112,7 @@ async def test_a_code_in_anothers_link_is_none(house: ChatHouse, someone: Someon
     person = someone()
     _, code = await an_account(house, f"another{person.id}")
     await person.says(f"/link {address.format(code=code.code)}")
-    await house.until_sent(person.id, "There is no such video")
+    await house.until_sent(person.id, "I watch")
     assert len(house.api.sent(person.id)) == 1
 
 
@@ -293,11 +293,10 @@ async def test_a_session_id_that_stands_in_every_link_claims_nothing_of_others(
     assert session.owner_id is None
 
 
-async def test_an_address_becomes_a_card_that_asks(house: ChatHouse, someone: Someone) -> None:
+async def test_an_address_is_watched(house: ChatHouse, someone: Someone) -> None:
     person = someone()
     await person.says(f"/link {house.add('by-link')}")
-    card = await house.until_sent(person.id, "Title by-link")
-    assert "What would you like?" in (card.get("text") or card["caption"])
+    await house.until_sent(person.id, "I watch example.com now")
 
 
 async def test_it_is_asked_in_the_persons_language(house: ChatHouse, someone: Someone) -> None:
