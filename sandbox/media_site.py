@@ -33,7 +33,10 @@ Misbehaviour:
 - as `video/mp4`: `/html-as-mp4.mp4` an error page · `/disguised.mp4?as=ffconcat|m3u8` names a local file · `/svg.mp4` likewise, and holds
   a script
 
-About the site itself: `/_log` what was asked and sent, as JSON · `/_reset` forgets that, refusals and changes.
+Channels that grow: `/channel/{name}` and what is below it, see `sandbox.channels`.
+
+About the site itself: `/_log` what was asked and sent, as JSON · `/_reset` forgets that, refusals and changes
+· `/_channels/{name}/{verb}` lets something happen to a channel.
 """
 
 from __future__ import annotations
@@ -49,6 +52,7 @@ import imageio_ffmpeg
 from aiohttp import web
 
 from sandbox import pages
+from sandbox.channels import Channels
 from sandbox.file_answer import send_file
 from sandbox.media_files import MediaFiles, NoSuchMedia
 from sandbox.misbehaviour import Misbehaviour
@@ -60,11 +64,12 @@ _STOP_WITHIN = 0.1
 
 
 class MediaSite:
-    """The site, its media in `directory` (made when needed; several sites may share one), its `log` of requests."""
+    """The site, its media in `directory` (made when needed; several sites may share one), its `channels`, its `log` of requests."""
 
     def __init__(self, directory: Path, ffmpeg: str | None = None) -> None:
         self.files = MediaFiles(directory, ffmpeg or imageio_ffmpeg.get_ffmpeg_exe())
         self.log = RequestLog()
+        self.channels = Channels()
         self._misbehaviour = Misbehaviour(self.files)
         self._runner: web.AppRunner | None = None
         self._host, self._port = "", 0
@@ -103,12 +108,13 @@ class MediaSite:
         """Empty the log and forget refusals and changes."""
         self.log.clear()
         self._misbehaviour.reset()
+        self.channels.reset()
 
     def _app(self) -> web.Application:
         app = web.Application(middlewares=[self.log.middleware])
         app.on_response_prepare.append(note_status)
         app.add_routes([web.get("/_log", self._show_log), web.route("*", "/_reset", self._reset)])
-        app.add_routes([*pages.routes(), *Streams(self.files).routes(), *self._misbehaviour.routes()])
+        app.add_routes([*pages.routes(), *Streams(self.files).routes(), *self._misbehaviour.routes(), *self.channels.routes()])
         app.add_routes([web.get("/{path:(?:media|n|blob|pattern|picture)/.+}", self._file)])
         return app
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from aiohttp import web
 
 _KEPT = 20_000
-OWN_PATHS = frozenset({"/_log", "/_reset"})
+OWN_PATHS = ("/_log", "/_reset", "/_channels/")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -33,7 +33,7 @@ ASKED = web.RequestKey("asked", Asked)
 
 
 class RequestLog:
-    """The last 20,000 requests, oldest first. `/_log` and `/_reset` themselves are not among them."""
+    """The last 20,000 requests, oldest first. Those about the site itself are not among them."""
 
     def __init__(self) -> None:
         self._asked: deque[Asked] = deque(maxlen=_KEPT)
@@ -76,7 +76,7 @@ class RequestLog:
             range=request.headers.get("Range"),
             headers=dict(request.headers),
         )
-        if request.path not in OWN_PATHS:
+        if not request.path.startswith(OWN_PATHS):
             self._asked.append(asked)
             self._news.set()
         return asked

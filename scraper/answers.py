@@ -5,16 +5,17 @@ from __future__ import annotations
 import base64
 import logging
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from service.descriptions import Choice, Description, DescriptionKind, ListItem
 from service.errors import FetchFailed, fetch_failure
-from service.fetching import Fetched, FetchedFile, FetchRequest, Identified
+from service.fetching import Fetched, FetchedFile, FetchRequest, Identified, Listed
 from service.media_url import MediaUrl
 from service.model import Phase, Progress, Validators
 from service.selection import MediaType, Selection
+from service.watched import Found, ItemKind
 
 _log = logging.getLogger("magpie.scraper")
 
@@ -90,6 +91,25 @@ def described(answer: Mapping[str, Any]) -> Description:
         items=tuple(_item(item) for item in answer.get("items", ())),
         count=answer.get("count"),
     )
+
+
+def found(item: Mapping[str, Any]) -> Found:
+    return Found(
+        extractor=item["extractor"],
+        id=item["id"],
+        url=MediaUrl.parse(item["url"]),
+        title=item["title"],
+        duration=_length(item["duration"]),
+        at=None if item["at"] is None else datetime.fromtimestamp(item["at"], UTC),
+        kind=ItemKind(item["kind"]),
+    )
+
+
+def listed(answer: Mapping[str, Any]) -> Listed:
+    """Raises what the worker says."""
+    if answer["event"] != "listed":
+        raise failure(answer)
+    return Listed(title=answer["title"], count=answer["count"], is_medium=answer["is_medium"])
 
 
 def picture(answer: Mapping[str, Any]) -> bytes | None:

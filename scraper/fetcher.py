@@ -22,7 +22,7 @@ from scraper.extractions import Extractions
 from scraper.forks import ProcessGone, Worker
 from scraper.galleries import Galleries
 from scraper.tools import Tool, inventory
-from scraper.wire import JobSpec, LookSpec
+from scraper.wire import JobSpec, ListSpec, LookSpec
 from scraper.workers import Proxy, ScraperConfig, WorkerPool
 from service.descriptions import Description
 from service.errors import (
@@ -35,7 +35,7 @@ from service.errors import (
     Unsupported,
     WorkerDied,
 )
-from service.fetching import Fetched, FetchRequest, FetchWatcher
+from service.fetching import Fetched, FetchRequest, FetchWatcher, Listed, ListingRequest, ListingWatcher
 from service.media_url import MediaUrl
 from service.model import Validators
 from service.selection import MediaType
@@ -43,6 +43,7 @@ from service.selection import MediaType
 _log = logging.getLogger("magpie.scraper")
 _VALIDATOR_SECONDS = 30
 _LOOK_SECONDS = 90
+_PAGE_SECONDS = 90
 _THUMBNAIL_SECONDS = 30
 _RESOLVE_SECONDS = 10
 
@@ -57,6 +58,7 @@ class YtDlpFetcher:
         self.galleries = Galleries(config, self.pool)
         self._extractions = Extractions(config.state_directory.absolute() / "extractions")
         self._looks = config.state_directory.absolute() / "looks"
+        self._listings = {False: asyncio.Semaphore(1), True: asyncio.Semaphore(1)}
         self._sweep: asyncio.TimerHandle | None = None
 
     @property
@@ -115,13 +117,24 @@ class YtDlpFetcher:
                 answer = await self._asked(spec.to_message(), trust_class, _LOOK_SECONDS)
                 found = answers.described(answer)
             except (Unsupported, PicturesUnsupported) as nothing:
-                return await self._pictures(url, directory, nothing)
+                return await self._pictures(url, directory, nothing, cookies)
             finally:
                 self._sweep_later()
             if answer.get("has_sound_only"):
                 with contextlib.suppress(FetchFailed):
-                    return await self._pictures(url, directory, Unsupported())
+                    return await self._pictures(url, directory, Unsupported(), cookies)
         return found
+
+    async def listing(self, request: ListingRequest, watcher: ListingWatcher) -> Listed:
+        self._refuse_literal(request.url)
+        # One of each sort at a time: people who wait for a description come first.
+        async with self._listings[request.is_gallery], self._scratch() as directory:
+            try:
+                if request.is_gallery:
+                    return await self.galleries.listing(request, watcher, directory)
+                return await self._listing(request, watcher, directory)
+            except ProcessGone as gone:
+                raise WorkerDied from gone
 
     async def thumbnail(self, file: Path) -> bytes | None:
         async with self._scratch() as directory:
@@ -191,6 +204,23 @@ class YtDlpFetcher:
                 case _:
                     return message
 
+    async def _listing(self, request: ListingRequest, watcher: ListingWatcher, directory: Path) -> Listed:
+        spec = ListSpec(url=request.url.text, directory=str(directory), with_dates=request.with_dates, cookies=request.cookies)
+        async with self.pool.worker(request.trust_class, looks=True) as worker:
+            await worker.send(spec.to_message())
+            while True:
+                # What the watcher takes is not the site's time.
+                try:
+                    async with asyncio.timeout(_PAGE_SECONDS):
+                        message = await worker.receive()
+                except TimeoutError as late:
+                    raise NetworkFailed from late
+                if message["event"] != "items":
+                    break
+                wants_more = await watcher.found([answers.found(item) for item in message["items"]])
+                await worker.send({"answer": "go" if wants_more else "stop"})
+        return answers.listed(message)
+
     async def _asked(self, order: dict[str, Any], trust_class: str, seconds: float, *, looks: bool = True) -> dict[str, Any]:
         """A worker's one answer. Raises `WorkerDied`, `NetworkFailed` when it takes too long."""
         try:
@@ -202,13 +232,13 @@ class YtDlpFetcher:
         except TimeoutError as late:
             raise NetworkFailed from late
 
-    async def _pictures(self, url: MediaUrl, directory: Path, nothing: FetchFailed) -> Description:
+    async def _pictures(self, url: MediaUrl, directory: Path, nothing: FetchFailed, cookies: str | None) -> Description:
         """What gallery-dl finds where yt-dlp found `nothing`; raises that when it finds nothing either."""
         if not self.galleries.is_installed:
             raise nothing
         try:
             async with asyncio.timeout(_LOOK_SECONDS):
-                found = await self.galleries.describe(url, directory)
+                found = await self.galleries.describe(url, directory, cookies)
                 if found is None:
                     raise Unsupported
                 order = {"do": "picture", "urls": found.first_addresses, "referer": url.text, "directory": str(directory)}

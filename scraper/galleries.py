@@ -15,22 +15,23 @@ from pathlib import Path
 from typing import Any
 
 from scraper import answers
+from scraper.gallery_listing import ARTISTS, GalleryListing, first_text
 from scraper.gallery_run import Run, Said
 from scraper.words import clean
 from scraper.workers import Proxy, ScraperConfig, WorkerPool
 from service.descriptions import Description, DescriptionKind
-from service.errors import FetchAddressRefused, FetchFailed, PicturesUnsupported, TooManyItems, Unsupported, fetch_failure
-from service.fetching import Fetched, FetchRequest, FetchWatcher, Identified
+from service.errors import FetchAddressRefused, FetchFailed, NetworkFailed, PicturesUnsupported, TooManyItems, Unsupported, fetch_failure
+from service.fetching import Fetched, FetchRequest, FetchWatcher, Identified, Listed, ListingRequest, ListingWatcher
 from service.media_url import MediaUrl
 from service.model import Phase, Progress
 
 _log = logging.getLogger("magpie.scraper")
 _LISTING_BYTES = 64 * 1024 * 1024
+_PAGE_SECONDS = 90
 _URL, _ERROR = 3, -1
+_NO_EXTRACTOR = 64
 _FIRST = 3
 _TITLES = ("title", "description", "content", "caption", "text", "gallery_title", "album")
-_ARTISTS = ("author", "user", "artist", "username", "uploader", "owner", "blog_name", "fullname")
-_NAMES_IN = ("nick", "name", "fullname", "full_name", "displayName", "display_name", "username", "login", "handle")
 _STATUS = re.compile(r"'(\d{3})\b")
 _STATUS_CODES = {
     401: "sign_in_needed",
@@ -71,10 +72,26 @@ class Galleries:
     def is_installed(self) -> bool:
         return importlib.util.find_spec("gallery_dl") is not None
 
-    async def describe(self, url: MediaUrl, scratch: Path) -> Post | None:
+    async def describe(self, url: MediaUrl, scratch: Path, cookies: str | None = None) -> Post | None:
         """None when it holds no pictures. Raises `FetchFailed` when that cannot be said, `ProcessGone`."""
         async with self._looks, self._pool.proxy() as proxy:
-            return await self._listed(url, self._run(scratch, proxy, _LISTING_BYTES), proxy)
+            return await self._listed(url, self._run(scratch, proxy, _LISTING_BYTES, cookies), proxy)
+
+    async def listing(self, request: ListingRequest, watcher: ListingWatcher, scratch: Path) -> Listed:
+        """Raises `FetchFailed`, `ProcessGone`."""
+        if not self.is_installed:
+            raise PicturesUnsupported
+        async with self._looks, self._pool.proxy() as proxy:
+            run = self._run(scratch, proxy, _LISTING_BYTES, request.cookies)
+
+            async def posts_at(address: str, posts: range) -> list[Any]:
+                try:
+                    async with asyncio.timeout(_PAGE_SECONDS):
+                        return await _messages(await run.list(address, posts), proxy)
+                except TimeoutError as late:
+                    raise NetworkFailed from late
+
+            return await GalleryListing(request.url, watcher, posts_at).run()
 
     async def fetch(self, request: FetchRequest, watcher: FetchWatcher) -> Fetched | None:
         """Raises `FetchFailed`, `ProcessGone`, `TimeoutError`."""
@@ -86,7 +103,7 @@ class Galleries:
             self._pool.proxy() as proxy,
             _scratch(request) as scratch,
         ):
-            run = self._run(scratch, proxy, request.bounds.max_bytes)
+            run = self._run(scratch, proxy, request.bounds.max_bytes, request.cookies)
             post = await self._listed(request.url, run, proxy)
             if post is None:
                 raise Unsupported
@@ -106,16 +123,7 @@ class Galleries:
             return await self._sorted(request, post, pictures, said)
 
     async def _listed(self, url: MediaUrl, run: Run, proxy: Proxy) -> Post | None:
-        said = await run.list(url.text)
-        if await proxy.has_refused():
-            raise FetchAddressRefused
-        try:
-            messages = json.loads(said.output or b"[]")
-        except ValueError:
-            messages = []
-        for message in messages:
-            if message[0] == _ERROR:
-                raise _failure(message[1])
+        messages = await _messages(await run.list(url.text), proxy)
         files = [message for message in messages if message[0] == _URL and str(message[1]).startswith(("http://", "https://"))]
         return _post(url, files) if files else None
 
@@ -138,7 +146,7 @@ class Galleries:
         found = post.description
         return Fetched(files=answers.files(request.directory, answer["files"]), title=found.title, artist=found.artist)
 
-    def _run(self, scratch: Path, proxy: Proxy, max_bytes: int) -> Run:
+    def _run(self, scratch: Path, proxy: Proxy, max_bytes: int, cookies: str | None = None) -> Run:
         return Run(
             scratch=scratch,
             home=self._config.state_directory.absolute() / "home",
@@ -146,7 +154,24 @@ class Galleries:
             plugin_dirs=self._config.plugin_dirs,
             max_items=self._config.max_items,
             max_bytes=max_bytes,
+            cookies=cookies,
         )
+
+
+async def _messages(said: Said, proxy: Proxy) -> list[Any]:
+    """What gallery-dl found, in its words. Raises `FetchFailed` for what it could not find."""
+    if await proxy.has_refused():
+        raise FetchAddressRefused
+    try:
+        messages: list[Any] = json.loads(said.output or b"[]")
+    except ValueError:
+        messages = []
+    for message in messages:
+        if message[0] == _ERROR:
+            raise _failure(message[1])
+    if not messages and said.status & _NO_EXTRACTOR:
+        raise Unsupported
+    return messages
 
 
 @contextlib.asynccontextmanager
@@ -165,22 +190,11 @@ def _post(url: MediaUrl, files: list[Any]) -> Post:
         id=url.digest,
         # A bare file may change under its address; a post is what it is.
         is_generic=about.get("category") == "directlink",
-        title=_first_text(about, _TITLES) or _last_of(url),
-        artist=_first_text(about, _ARTISTS),
+        title=first_text(about, _TITLES) or _last_of(url),
+        artist=first_text(about, ARTISTS),
         count=max(len(files), said) if isinstance(said, int) else len(files),
     )
     return Post(description=description, first_addresses=tuple(str(file[1]) for file in files[:_FIRST]))
-
-
-def _first_text(about: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
-    for name in names:
-        value = about.get(name)
-        if isinstance(value, Mapping):
-            value = next((value[inner] for inner in _NAMES_IN if isinstance(value.get(inner), str)), None)
-        text = clean(value) if isinstance(value, str) else ""
-        if text:
-            return text
-    return None
 
 
 def _last_of(url: MediaUrl) -> str:

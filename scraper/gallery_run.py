@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ _ROOT = Path(__file__).resolve().parent.parent
 _MAX_SAID = 32 * 1024 * 1024
 _LOOK_EVERY = 0.2
 _PLUGINS = "gallery_dl_plugins"
+_FILES_A_POST = 100
+"""More than sites allow: what is one post without end is not read to its end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +41,12 @@ class Run:
     plugin_dirs: tuple[Path, ...]
     max_items: int
     max_bytes: int
+    cookies: str | None = field(default=None, repr=False)
+    """A cookies.txt."""
 
-    async def list(self, address: str) -> Said:
-        """What is there, as gallery-dl's JSON."""
-        return await self._run(address, "-j")
+    async def list(self, address: str, posts: range | None = None) -> Said:
+        """What is there, as gallery-dl's JSON; of somebody's many posts those in `posts`, counted from 1."""
+        return await self._run(address, "-j", posts=posts)
 
     async def download(self, address: str, directory: Path, watch: Callable[[int], Awaitable[None]]) -> Said:
         """Fetch into `directory`; the output names the finished files in their order. `watch` is told the bytes that came.
@@ -64,9 +68,9 @@ class Run:
             run.cancel()
             await asyncio.gather(run, return_exceptions=True)
 
-    async def _run(self, address: str, *arguments: str) -> Said:
+    async def _run(self, address: str, *arguments: str, posts: range | None = None) -> Said:
         config = self.scratch / "gallery-dl.json"
-        await asyncio.to_thread(config.write_text, json.dumps(self._config()))
+        await asyncio.to_thread(self._write, config, posts)
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-s", "-P", "-m", "scraper.gallery_process", str(os.getpid()), str(self.port), str(self.max_bytes), "--",
             "--config-ignore", "--config", str(config), "--no-input", "--no-colors", *arguments, "--", address,
@@ -83,8 +87,19 @@ class Run:
             return Said(status=await process.wait(), output=bytes(output))
         finally:
             await asyncio.shield(_ended(process))
+            self._cookies_file.unlink(missing_ok=True)
 
-    def _config(self) -> dict[str, Any]:
+    @property
+    def _cookies_file(self) -> Path:
+        return self.scratch / "cookies.txt"
+
+    def _write(self, config: Path, posts: range | None) -> None:
+        config.write_text(json.dumps(self._config(posts)))
+        if self.cookies:
+            self._cookies_file.touch(0o600, exist_ok=False)
+            self._cookies_file.write_text(self.cookies, encoding="utf-8")
+
+    def _config(self, posts: range | None) -> dict[str, Any]:
         proxy = f"http://127.0.0.1:{self.port}"
         plugins = [str(found) for directory in self.plugin_dirs for found in sorted(directory.absolute().glob(f"*/{_PLUGINS}"))]
         return {
@@ -92,11 +107,13 @@ class Run:
                 **({"module-sources": [*plugins, None]} if plugins else {}),
                 "proxy": proxy,
                 "netrc": False,
-                "cookies": None,
+                # Each is sent to the site that it names, and none is written back.
+                "cookies": str(self._cookies_file) if self.cookies else None,
+                "cookies-update": False,
                 "timeout": 20.0,
                 "retries": 2,
                 "sleep-429": 5,
-                "file-range": f"1-{self.max_items + 1}",
+                **_ranges(posts, self.max_items),
                 # One post, not what it refers to.
                 "children": False,
                 # Names are ours: none that a site chose gets to the disk.
@@ -126,6 +143,14 @@ class Run:
             "LANG": "C.UTF-8",
             **proxies,
         }
+
+
+def _ranges(posts: range | None, max_items: int) -> dict[str, str]:
+    """Of one post, a file more than may come; of many, so many of them."""
+    if posts is None:
+        return {"file-range": f"1-{max_items + 1}"}
+    some = f"{posts.start}-{posts.stop - 1}"
+    return {"post-range": some, "child-range": some, "file-range": f"1-{len(posts) * _FILES_A_POST}"}
 
 
 async def _ended(process: asyncio.subprocess.Process) -> None:

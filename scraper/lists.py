@@ -15,11 +15,12 @@ from service.media_url import MediaUrl
 _PAGE = 50
 _MOST_LISTS = 10
 _LISTS = frozenset({"playlist", "multi_video"})
-_REFERENCES = frozenset({"url", "url_transparent"})
+REFERENCES = frozenset({"url", "url_transparent"})
 # What these extractors are referred to for is never one medium: the tabs of a channel, the lists of a user.
 _LISTING_KEYS = frozenset({"YoutubeTab", "YoutubePlaylist"})
 
 Entry = Mapping[str, Any]
+_NOTHING: Entry = {"_type": "playlist", "entries": ()}
 
 
 class SeveralItems(JobFailed):
@@ -41,44 +42,55 @@ def entries_of(listing: Entry) -> Iterator[Entry]:
     if not hasattr(entries, "getslice"):
         yield from (entry for entry in entries if entry)
         return
+    # By the site's own pages, so that none is asked for before it is reached.
+    size = min(_PAGE, max(2, getattr(entries, "_pagesize", _PAGE)))
     start, end = 0, 2
     while found := entries.getslice(start, end):
         yield from (entry for entry in found if entry)
-        start, end = end, end - end % _PAGE + _PAGE
+        start, end = end, end - end % size + size
 
 
-class Flattened:
-    """The media of a list, those of lists within it too. `open_list` looks at what a list's entry refers to."""
+class Lists:
+    """Which entries are lists themselves, and what is in those. `open_list` looks at what a list's entry refers to."""
 
     def __init__(self, open_list: Callable[[Entry], Entry | None]) -> None:
         self._open = open_list
         self._opened = 0
 
-    def media(self, entries: Iterator[Entry]) -> Iterator[Entry]:
-        for entry in entries:
-            inner = self._inner(entry)
-            if inner is None:
-                yield entry
-            else:
-                yield from self.media(inner)
+    @property
+    def were_too_many(self) -> bool:
+        """Whether there were lists that were not looked into."""
+        return self._opened > _MOST_LISTS
 
-    def _inner(self, entry: Entry) -> Iterator[Entry] | None:
-        """The entries of an entry that is a list; None for a medium."""
-        refers = entry.get("_type") in _REFERENCES and entry.get("ie_key") in _LISTING_KEYS
+    def inner(self, entry: Entry) -> Entry | None:
+        """The list that an entry is or leads to, empty when it cannot be had; None for a medium."""
+        refers = entry.get("_type") in REFERENCES and entry.get("ie_key") in _LISTING_KEYS
         if not is_list(entry) and not refers:
             return None
         self._opened += 1
-        if self._opened > _MOST_LISTS:
-            return iter(())
+        if self.were_too_many:
+            return _NOTHING
         if not refers:
-            return entries_of(entry)
+            return entry
         try:
             found = self._open(entry)
         except (ExtractorError, DownloadError):
-            return iter(())  # a tab without anything on it
+            return _NOTHING  # a tab without anything on it
         if found is None:
-            return iter(())
-        return entries_of(found) if is_list(found) else iter((found,))
+            return _NOTHING
+        return found if is_list(found) else {**_NOTHING, "entries": [found]}
+
+
+class Flattened(Lists):
+    """The media of a list, those of lists within it too."""
+
+    def media(self, entries: Iterator[Entry]) -> Iterator[Entry]:
+        for entry in entries:
+            inner = self.inner(entry)
+            if inner is None:
+                yield entry
+            else:
+                yield from self.media(entries_of(inner))
 
 
 def item_of(entry: Entry, page: str | None) -> dict[str, Any] | None:
@@ -92,7 +104,7 @@ def item_of(entry: Entry, page: str | None) -> dict[str, Any] | None:
 
 
 def _address(entry: Entry, page: str | None) -> str | None:
-    if entry.get("_type") in _REFERENCES:
+    if entry.get("_type") in REFERENCES:
         candidates = [entry.get("url"), entry.get("webpage_url")]
         if entry.get("ie_key") == "Youtube" and entry.get("id"):
             candidates.append(f"https://www.youtube.com/watch?v={entry['id']}")

@@ -2,9 +2,9 @@
 
 Service → worker: `{"do": "fetch", …spec}`, then `{"answer": "go" | "stop"}` and `{"proxy": port}` when asked; `{"do": "describe", …spec}`;
 `{"do": "validators", "url"}`; `{"do": "thumbnail", "path", "directory"}`; `{"do": "picture", "urls", "referer", "directory"}`;
-`{"do": "sort", "names", "directory", "max_bytes"}`.
+`{"do": "sort", "names", "directory", "max_bytes"}`; `{"do": "list", …spec}`, then `{"answer": "go" | "stop"}` after each page.
 Worker → service: `identified`, `progress`, `need_proxy`, then one of `done`, `stopped`, `failed`; `described`, `validators`, `thumbnail`,
-`picture`, `sorted`. Pictures are in base64.
+`picture`, `sorted`; `items`, a page at a time, then `listed`. Pictures are in base64, times in seconds since 1970.
 """
 
 from __future__ import annotations
@@ -57,6 +57,24 @@ class LookSpec:
 
     def to_message(self) -> dict[str, Any]:
         return {"do": "describe", **asdict(self)}
+
+    @classmethod
+    def from_message(cls, message: dict[str, Any]) -> Self:
+        return cls(**{name: message[name] for name in cls.__dataclass_fields__})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListSpec:
+    """One listing, as a worker gets it."""
+
+    url: str
+    directory: str
+    """Empty, and removed afterwards."""
+    with_dates: bool
+    cookies: str | None = field(default=None, repr=False)
+
+    def to_message(self) -> dict[str, Any]:
+        return {"do": "list", **asdict(self)}
 
     @classmethod
     def from_message(cls, message: dict[str, Any]) -> Self:

@@ -14,10 +14,11 @@ from typing import Any, NoReturn
 
 from scraper import process, thumbnails
 from scraper.failures import JobFailed, cause_of
+from scraper.listing import Listing
 from scraper.look import Look
 from scraper.post_files import sorted_files, web_picture
 from scraper.validators import validators_of
-from scraper.wire import JobSpec, Line, LookSpec
+from scraper.wire import JobSpec, Line, ListSpec, LookSpec
 from scraper.workshop import Workshop
 from scraper.ytdlp import Job
 
@@ -33,6 +34,10 @@ class _Talk:
 
     def identified(self, found: dict[str, Any]) -> bool:
         self._line.send({"event": "identified", **found})
+        return self._answer().get("answer") == "go"
+
+    def items(self, items: list[dict[str, Any]]) -> bool:
+        self._line.send({"event": "items", "items": items})
         return self._answer().get("answer") == "go"
 
     def progress(self, state: dict[str, Any]) -> None:
@@ -94,8 +99,12 @@ def _done(message: dict[str, Any], workshop: Workshop, line: Line) -> dict[str, 
         case "sort":
             with _within(message["directory"], message["max_bytes"] + _SLACK, workshop):
                 return {"event": "sorted", "files": sorted_files(message, workshop.ffmpeg)}
-        case _:
-            return _fetch(JobSpec.from_message(message), workshop, line)
+        case talk:
+            answer = _list(message, workshop, line) if talk == "list" else _fetch(message, workshop, line)
+            # What asked for an address that it may not reach is not to be trusted to be whole, also when something swallowed that.
+            if workshop.guard.refused_address is not None:
+                raise JobFailed("address_not_allowed", workshop.guard.refused_address)
+            return answer
 
 
 @contextlib.contextmanager
@@ -111,10 +120,14 @@ def _within(directory: str, max_bytes: int, workshop: Workshop) -> Iterator[None
         os.chdir(workshop.state_directory)
 
 
-def _fetch(spec: JobSpec, workshop: Workshop, line: Line) -> dict[str, Any]:
+def _fetch(message: dict[str, Any], workshop: Workshop, line: Line) -> dict[str, Any]:
+    spec = JobSpec.from_message(message)
     with _within(spec.directory, spec.max_bytes + _SLACK, workshop):
         result = Job(spec, workshop, _Talk(line)).run()
-    if workshop.guard.refused_address is not None:
-        # Something swallowed it. What asked for such an address is not to be trusted to be whole.
-        raise JobFailed("address_not_allowed", workshop.guard.refused_address)
     return {"event": "stopped"} if result is None else {"event": "done", **result}
+
+
+def _list(message: dict[str, Any], workshop: Workshop, line: Line) -> dict[str, Any]:
+    spec = ListSpec.from_message(message)
+    with _within(spec.directory, _MAX_LOOK, workshop):
+        return {"event": "listed", **Listing(spec, workshop, _Talk(line)).run()}

@@ -123,7 +123,9 @@ class ListingWatcher(Protocol):
     """Told by a fetcher what a listing holds."""
 
     async def found(self, items: Sequence[Found]) -> bool:
-        """Called with one page after the other, in the site's order: newest first. False ends the listing."""
+        """Called with one page after the other, in the site's order: newest first. False ends this list; a list of lists, such as a
+        channel with its tabs, goes on with the next of them.
+        """
         ...
 
 

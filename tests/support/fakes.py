@@ -13,10 +13,13 @@ from uuid import UUID
 
 from service.descriptions import Choice, Description, DescriptionKind, ListItem
 from service.errors import FetchFailed, NoSuchVideo
-from service.fetching import Fetched, FetchedFile, FetchRequest, FetchWatcher, Identified
+from service.fetching import Fetched, FetchedFile, FetchRequest, FetchWatcher, Identified, Listed, ListingRequest, ListingWatcher
 from service.media_url import MediaUrl
 from service.model import Phase, Progress, Validators
 from service.selection import Selection
+from service.watched import Found, ItemKind
+
+A_PAGE = 30
 
 
 @dataclass
@@ -61,6 +64,12 @@ class FakeWeb:
     etags: dict[str, str] = field(default_factory=dict)
     lists: dict[str, list[str]] = field(default_factory=dict)
     described: list[str] = field(default_factory=list)
+    channels: dict[str, list[str]] = field(default_factory=dict)
+    """What is behind a watched address: the items' addresses, newest first."""
+    about: dict[str, Found] = field(default_factory=dict)
+    """What a listing tells of an item, by its address, where that is more than its id and title."""
+    listed: list[tuple[str, int]] = field(default_factory=list)
+    """Each listing: its address, and how many pages it asked for."""
     cookies: list[str | None] = field(default_factory=list)
     """What each look and each fetch was given."""
     breaks: list[FetchFailed] = field(default_factory=list)
@@ -148,6 +157,40 @@ class FakeWeb:
                 Choice(selection=Selection.of("audio", "mp3"), size=size // 4, is_estimate=True),
             ),
             languages=("en", "de"),
+        )
+
+    async def listing(self, request: ListingRequest, watcher: ListingWatcher) -> Listed:
+        """An address that is no channel and has a page is one medium."""
+        address = request.url.text
+        self.cookies.append(request.cookies)
+        self.listed.append((address, 0))
+        turn = len(self.listed) - 1
+        if pending := self.failures.get(address):
+            raise pending.pop(0)
+        is_medium = address not in self.channels
+        if is_medium and address not in self.pages:
+            raise NoSuchVideo
+        # What comes while it is looked at is for the next look.
+        items = [address] if is_medium else list(self.channels[address])
+        for pages, start in enumerate(range(0, max(1, len(items)), A_PAGE), 1):
+            self.listed[turn] = (address, pages)
+            page = [self._found(item, is_gallery=request.is_gallery) for item in items[start : start + A_PAGE]]
+            if page and not await watcher.found(page):
+                break
+        number = address.rpartition("/")[2]
+        return Listed(title=f"{'Title' if is_medium else 'List'} {number}", count=len(items), is_medium=is_medium)
+
+    def _found(self, address: str, *, is_gallery: bool) -> Found:
+        if address in self.about:
+            return self.about[address]
+        url = MediaUrl.parse(address)
+        number = address.rpartition("/")[2]
+        return Found(
+            extractor=self.extractor,
+            id=url.digest if self.generic else number,
+            url=url,
+            title=f"Title {number}",
+            kind=ItemKind.PICTURE if is_gallery else ItemKind.VIDEO,
         )
 
     async def thumbnail(self, file: Path) -> bytes | None:

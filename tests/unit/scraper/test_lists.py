@@ -103,3 +103,14 @@ def test_an_item_tells_its_title_and_length_where_they_are_known() -> None:
     unknown = item_of({"url": "https://x.example/1", "duration": -1}, PAGE)
     assert known == {"url": "https://x.example/1", "title": "A b", "duration": 5.5}
     assert unknown == {"url": "https://x.example/1", "title": None, "duration": None}
+
+
+def test_a_list_is_read_by_the_sites_own_pages() -> None:
+    pages = []
+
+    def page(number: int) -> list[dict[str, Any]]:
+        pages.append(number)
+        return [{"title": number * 10 + at} for at in range(10)]
+
+    assert len(titles(itertools.islice(entries_of({"entries": OnDemandPagedList(page, 10)}), 30))) == 30
+    assert pages == [0, 1, 2]

@@ -12,7 +12,8 @@ happens; every other id is a public video of ten seconds.
 - `POST` is a post without a video · `CHIRP` sounds so that its pitch tells the time
 Subtitles are in English and Spanish by hand, and in German as a machine heard it. The playlist `PL` and a number has so many videos,
 every other list and channel thirty: `vid00000000` to `vid00000029`. A channel's own address leads to its tabs, of which only the
-videos' is not empty.
+videos' is not empty. Whose handle begins with `@grow` has the items of the media site's channel of that name (`@grows5000` so many), thirty
+a page, each page asked of the site; as with YouTube itself, a channel's own address brings the first page of each of its tabs.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ _HEIGHTS = (144, 240, 480, 720, 1080)
 _ENTRIES = 30
 _NUMBERED_LIST = re.compile(r"PL(\d{1,5})")
 _CHANNEL_ADDRESS = re.compile(r"(https?://[^/]+/(?:@|channel/)[^/?]+)(/\w+)?/?")
+_GROWING = re.compile(r"https?://[^/]+/@(grow[\w-]*)(?:/(\w+))?/?")
+_TABS = ("videos", "streams", "shorts")
 _DURATIONS = {"LONG": 50 * 3600, "TRK3M": 180}
 
 
@@ -99,6 +102,8 @@ class _LocalYoutubeIE(YoutubeIE, plugin_name="local"):  # type: ignore[misc] # y
 
 class _LocalYoutubeTabIE(YoutubeTabIE, plugin_name="local"):  # type: ignore[misc] # yt-dlp is untyped
     def _real_extract(self, url: str) -> dict[str, Any]:
+        if growing := _GROWING.fullmatch(url):
+            return self._growing(growing[1], growing[2])
         query = parse_qs(url)
         video = query.get("v", [None])[0]
         if video and self.get_param("noplaylist"):
@@ -120,6 +125,55 @@ class _LocalYoutubeTabIE(YoutubeTabIE, plugin_name="local"):  # type: ignore[mis
     def _entries(self, count: int) -> Iterator[dict[str, Any]]:
         for number in range(count):
             yield self._video(f"vid{number:08d}", f"Test video vid{number:08d}")
+
+    def _growing(self, name: str, tab: str | None) -> dict[str, Any]:
+        first = self._page(f"{BASE}/channel/{name}/{tab or _TABS[0]}.json", name)
+        if tab and tab not in first["tabs"]:
+            raise ExtractorError(f"This channel does not have a {tab} tab", expected=True)
+        tabs = [tab] if tab else [one for one in _TABS if one in first["tabs"]]
+        pages = {_TABS[0]: first, tab: first}
+        lists = [self._tab(name, one, pages.get(one) or self._page(f"{BASE}/channel/{name}/{one}.json", name)) for one in tabs]
+        if len(lists) == 1:
+            return lists[0]
+        result: dict[str, Any] = self.playlist_result(lists, f"@{name}", first["title"], **_CHANNEL)
+        return result
+
+    def _page(self, address: str, name: str) -> dict[str, Any]:
+        page: dict[str, Any] = self._download_json(address, name)
+        return page
+
+    def _tab(self, name: str, tab: str, first: dict[str, Any]) -> dict[str, Any]:
+        result: dict[str, Any] = self.playlist_result(
+            self._items(name, first),
+            f"@{name}",
+            f"{first['title']} - {tab.title()}",
+            webpage_url=f"https://www.youtube.com/@{name}/{tab}",
+            extractor_key=YoutubeTabIE.ie_key(),
+            **_CHANNEL,
+        )
+        return result
+
+    def _items(self, name: str, page: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        while True:
+            for item in page["items"]:
+                yield self._item(item)
+            if not page["next"]:
+                return
+            page = self._page(page["next"], name)
+
+    def _item(self, item: dict[str, Any]) -> dict[str, Any]:
+        place = "shorts/" if item["tab"] == "shorts" else "watch?v="
+        result: dict[str, Any] = self.url_result(
+            f"https://www.youtube.com/{place}{item['id']}",
+            ie=YoutubeIE.ie_key(),
+            video_id=item["id"],
+            video_title=item["title"],
+            duration=item["duration"],
+            timestamp=item["at"] if self._configuration_arg("approximate_date", ie_key=YoutubeTabIE) else None,
+            live_status=item["live_status"],
+            availability=item["availability"],
+        )
+        return result
 
     def _video(self, video: str, title: str | None) -> dict[str, Any]:
         known = {"duration": 10, "channel": "Test Channel", "uploader": "Test Channel"} if title else {}
