@@ -327,6 +327,10 @@ history_entries = Table(
     UniqueConstraint("job_id", "attempt"),
     Index("ix_history_entries_account_ended", "account_id", "ended_at"),
     Index("ix_history_entries_account_id", "account_id", "id"),
+    # A search reads this alone; else a row an entry, which lie far apart. PostgreSQL has no index of texts so long.
+    Index("ix_history_entries_search", "account_id", "id", "outcome", "origin", "ended_at", "words", info={"only": "sqlite"}).ddl_if(
+        dialect="sqlite"
+    ),
     Index("ix_history_entries_link", "link_id", "id", sqlite_where=HAS_LINK, postgresql_where=HAS_LINK),
 )
 

@@ -73,6 +73,11 @@ class Raw(Mark):
     where = "raw"
 
 
+@dataclass(frozen=True)
+class Streamed(Raw):
+    """A body too large for memory: the endpoint reads it from the request itself, and the argument is empty."""
+
+
 @dataclass(frozen=True, slots=True)
 class Upload:
     """A file that was sent. `filename` is the sender's word for it: never a path to write to."""
@@ -151,12 +156,15 @@ class BodyPart:
     default: Any = None
     values: tuple[Value, ...] = ()
     raw: bool = False
+    streamed: bool = False
     only_known: bool = False
     """Whether fields that nobody asked for are refused: in uploads, where they are a mistake."""
     where: str = field(default="body", init=False)
 
     async def read(self, request: web.Request) -> dict[str, Any]:
         """The arguments. Raises `pydantic.ValidationError`, `Refused`."""
+        if self.streamed:
+            return {self.argument: b""}
         if not request.body_exists and not self.raw:
             if self.required:
                 raise invalid([{"loc": ["body"], "msg": "Field required", "type": "missing"}])

@@ -252,12 +252,12 @@ def _is_stream(response: web.StreamResponse) -> bool:
 # --- the log of requests ----------------------------------------------------------------------------------------------
 
 
-_SESSION_ID: Final = re.compile(r"(/api/sessions/+)(?!stats/)[^/?#\s]+", re.IGNORECASE)
+_CREDENTIAL: Final = re.compile(r"(/api/sessions/+|/feeds/+)(?!stats/)[^/?#\s]+", re.IGNORECASE)
 
 
 def _without_credentials(path: str) -> str:
-    """The id of an open session is a credential, and stands in the path of its own routes."""
-    return _SESSION_ID.sub(r"\1…", path)
+    """The id of an open session is a credential, and so is a feed's token: both stand in the paths of their own routes."""
+    return _CREDENTIAL.sub(r"\1…", path)
 
 
 class AccessLog(AbstractAccessLogger):

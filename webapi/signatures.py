@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
 
-from webapi.parameters import FORM, MULTIPART, Body, BodyPart, File, Header, Mark, Part, Path, Query, Raw, Value, upload_hint
+from webapi.parameters import FORM, MULTIPART, Body, BodyPart, File, Header, Mark, Part, Path, Query, Raw, Streamed, Value, upload_hint
 
 
 def parts_of(parameters: Mapping[str, Parameter], hints: Mapping[str, Any], path: str) -> tuple[tuple[Part, ...], BodyPart | None]:
@@ -73,7 +73,15 @@ def _whole_body(mark: Body | Raw, parameter: Parameter, hint: Any) -> BodyPart:
     default = None if required else parameter.default
     if isinstance(mark, Raw):
         adapter = TypeAdapter(mark.model or Any)
-        return BodyPart(accepts=(mark.media_type,), required=required, adapter=adapter, argument=parameter.name, default=default, raw=True)
+        return BodyPart(
+            accepts=(mark.media_type,),
+            required=required,
+            adapter=adapter,
+            argument=parameter.name,
+            default=default,
+            raw=True,
+            streamed=isinstance(mark, Streamed),
+        )
     fields = _fields_of(_plain(hint)) if {FORM, MULTIPART} & {*mark.accepts} else ()
     return BodyPart(
         accepts=mark.accepts, required=required, adapter=TypeAdapter(hint), argument=parameter.name, default=default, values=fields

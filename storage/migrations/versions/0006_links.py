@@ -35,6 +35,10 @@ def upgrade() -> None:
     op.execute("update history_entries set items_done = 1 where outcome = 'success'")
     op.execute("update history_entries set items_failed = 1 where outcome = 'failure'")
     op.create_index("ix_history_entries_account_id", "history_entries", ["account_id", "id"], unique=False)
+    if op.get_bind().dialect.name == "sqlite":
+        op.create_index(
+            "ix_history_entries_search", "history_entries", ["account_id", "id", "outcome", "origin", "ended_at", "words"], unique=False
+        )
     op.create_index(
         "ix_history_entries_link", "history_entries", ["link_id", "id"], unique=False, sqlite_where=HAS_LINK, postgresql_where=HAS_LINK
     )

@@ -100,7 +100,6 @@ def test_extractors_are_not_asked_again_about_neighbours_of_what_none_knows() ->
         (video(url="https://www.youtube.com/shorts/abcdefghijk"), ItemKind.SHORT),
         (video(live_status="was_live"), ItemKind.LIVE),
         (video(live_status="post_live"), ItemKind.LIVE),
-        (video(live_status="post_live"), ItemKind.LIVE),
     ],
 )
 def test_of_which_kind_an_item_is(entry: dict[str, Any], kind: ItemKind) -> None:
@@ -140,6 +139,7 @@ def test_how_long_an_item_is(said: Any, duration: int | None) -> None:
     "entry",
     [
         video(live_status="is_upcoming"),
+        video(live_status="is_live"),
         video(availability="subscriber_only"),
         video(availability="private"),
         video(title="[Private video]"),
