@@ -25,8 +25,16 @@ ROLES = ("anonymous", "local", "owner", "other", "superuser")
 FROM_OUTSIDE = {"X-Forwarded-For": "203.0.113.9"}
 """What a proxy adds: no local trust."""
 VIDEO = "https://www.youtube.com/watch?v=ACCESSxxx01"
-MAY_BE_MISSING = frozenset({"/api/v1/users/me/telegram/{telegram_id}", "/chat/files/{file_id}", "/telegram/webhook"})
-"""Where there is nothing of the owner's to be had without Telegram or a chat: 404 is what everybody gets who may ask."""
+MAY_BE_MISSING = frozenset(
+    {
+        "/api/v1/users/me/telegram/{telegram_id}",
+        "/chat/files/{file_id}",
+        "/feeds/{token}",
+        "/feeds/{token}/{job}/{file}",
+        "/telegram/webhook",
+    }
+)
+"""Where there is nothing of the owner's to be had without Telegram, a chat or a feed's token: 404 is what everybody gets who may ask."""
 
 
 @dataclass
@@ -60,6 +68,11 @@ class World:
         key = self.call("owner", "post", "/api/v1/users/me/api-keys/", json={"name": "a key"}).json()
         self.ids["key_id"] = str(key["id"])
         self.call("owner", "put", "/api/v1/users/me/cookies/example.com", json={"cookies": '{"a": "b"}'})
+        link = self.call(
+            "owner", "post", "/api/v1/links/", json={"url": f"https://www.youtube.com/@access{done['job_id']}", "is_enabled": False}
+        )
+        self.ids["link_id"] = str(link.json()["id"])
+        self.ids["history_id"] = str(self.call("owner", "get", "/api/v1/history/").json()[0]["id"])
         for role in ("owner", "other"):
             self.call(role, "put", "/api/v1/users/me/webhook", json={})
 
@@ -91,6 +104,10 @@ def body_of(method: str, path: str, world: World) -> dict[str, Any]:
         ("post", "/api/jobs"): {"url": VIDEO},
         ("put", "/api/v1/users/me/cookies/{site}"): {"cookies": '{"a": "b"}'},
         ("post", "/api/v1/users/me/api-keys"): {"name": "another"},
+        ("post", "/api/v1/links"): {"url": f"https://www.youtube.com/@new{uuid4()}", "is_enabled": False},
+        ("put", "/api/v1/links/{link_id}"): {"name": "another name"},
+        ("post", "/api/v1/links/{link_id}/held"): {"take": 0},
+        ("post", "/api/v1/links/{link_id}/archive"): {"archive": "youtube dQw4w9WgXcQ"},
         ("put", "/api/v1/users/me/preferences"): {"language": "de"},
         ("post", "/api/link-session"): {"session_id": world.ids.get("session_id")},
     }
@@ -100,7 +117,15 @@ def body_of(method: str, path: str, world: World) -> dict[str, Any]:
 
 
 def path_of(path: str, world: World) -> str:
-    known = {**world.ids, "user_id": world.ids["owner"], "telegram_id": "1", "site": "example.com", "name": "swagger.js", "file_id": "x"}
+    known = {
+        **world.ids,
+        "user_id": world.ids["owner"],
+        "telegram_id": "1",
+        "site": "example.com",
+        "name": "swagger.js",
+        "file_id": "x",
+        "token": "x",
+    }
     for name, value in known.items():
         path = path.replace(f"{{{name}}}", value)
     assert "{" not in path, f"the test does not know what to write there: {path}"
