@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
@@ -22,6 +22,9 @@ from service.watched import FIRST_ITEMS, MOST_ITEMS, Found, ItemState, Link, Lin
 log = logging.getLogger("magpie.links")
 GONE = frozenset({"no_such_video", "unsupported", NotAList.code})
 """There is nothing to watch; everything else may pass."""
+PASSING = frozenset({"network", "throttled", "truncated", "worker_died", "time_limit", "no_space", "interrupted", "error", "live_stream"})
+"""What kept an item from coming and may be over by the next look."""
+MOST_TRIES, TRIED_FOR = 3, timedelta(days=7)
 WHOLE = 5000
 """So many items of a list are read where the newest do not come first."""
 
@@ -191,6 +194,7 @@ class LinkCheck:
             for position, item in enumerate(new)
         ]
         orders = [item for item in items if item.state is ItemState.ORDERED]
+        orders += await transaction.links.failed(link.id, PASSING, tries=MOST_TRIES, since=now - TRIED_FOR)
         if not self._job.is_scheduled and not asks and not link.download_automatically:
             held = await transaction.links.items(link.id, state=ItemState.HELD, limit=MOST_ITEMS - min(len(orders), MOST_ITEMS))
             orders += [replace(item, state=ItemState.ORDERED) for item in held]
@@ -242,5 +246,5 @@ class ItemOrders:
         by_url: dict[str, UUID] = {child.url.text: child.id for child in children}
         for item in orders:
             if item.url is not None:
-                await transaction.links.save_item(replace(item, job_id=by_url.get(item.url.text)))
+                await transaction.links.save_item(replace(item, job_id=by_url.get(item.url.text), tries=item.tries + 1))
         return [parent, *children]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -68,6 +68,10 @@ class Links(Protocol):
 
     async def count_items(self, link_id: int, state: ItemState | None = None) -> int: ...
     async def save_item(self, item: LinkItem) -> None: ...
+    async def failed(self, link_id: int, codes: Collection[str], *, tries: int, since: datetime) -> list[LinkItem]:
+        """What was ordered fewer times than that, was first seen since, and whose download failed for one of these causes. Newest first."""
+        ...
+
     async def tell(self, link_id: int, until: datetime) -> None:
         """All that was seen until then is told of."""
         ...

@@ -16,6 +16,7 @@ from service.errors import (
     FetchFailed,
     Interrupted,
     LimitReached,
+    NeedsReentry,
     NoSpace,
     StorageFull,
     TooLarge,
@@ -103,7 +104,7 @@ class Run:
                 await self._fetch_and_store()
         except FetchFailed as failure:
             await self._end_with(failure)
-        except LimitReached as reached:
+        except (LimitReached, NeedsReentry) as reached:
             await self._fail(reached.code, reached.message)
         except Superseded:
             log.info("job was ended meanwhile", extra=self._about)

@@ -116,8 +116,11 @@ class Sweeper:
         media: Media,
         clock: Clock,
         vaults: EmptiesVaults | None = None,
+        keeps_files: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`keeps_files`: while what an import replaced is kept, its files are too."""
         self._rows, self._files, self._engine, self._media, self._clock = rows, files, engine, media, clock
+        self._keeps_files = keeps_files
         self._leavings = Leavings(database=database, downloads=downloads, media=media, vaults=vaults)
 
     async def sweep(self, *, dry_run: bool = False) -> Swept:
@@ -180,6 +183,8 @@ class Sweeper:
     async def _orphans(self, now: datetime, *, dry_run: bool) -> tuple[int, int]:
         """Files that no row knows, and that no job is about to write down."""
         count, size = 0, 0
+        if self._keeps_files():
+            return count, size
         live = await self._rows.live_jobs()
         some: list[StoredFile] = []
         async for file in self._files.stored():

@@ -240,6 +240,8 @@ class LinkItem:
     """None for one that was imported."""
     title: str | None = None
     job_id: UUID | None = None
+    tries: int = 0
+    """How often it was ordered."""
     seen_at: datetime
     position: int = 0
     """Among those that were seen in one look, newest first."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,12 +11,13 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.media_url import MediaUrl
+from service.model import JobStatus
 from service.ports import Vault
 from service.selection import Selection
 from service.watched import ItemState, Link, LinkFilters, LinkItem, LinkState, LinkType, Telling
 from storage.fetches import insert
 from storage.sealed import Sealing
-from storage.tables import link_items, links
+from storage.tables import jobs, link_items, links
 
 AT_ONCE = 500
 """Values in one statement."""
@@ -162,6 +163,22 @@ class SqlLinks:
         keys = {name: values.pop(name) for name in ("link_id", "extractor", "item_id")}
         await self._connection.execute(sa.update(link_items).where(*(link_items.c[name] == keys[name] for name in keys)).values(values))
 
+    async def failed(self, link_id: int, codes: Collection[str], *, tries: int, since: datetime) -> list[LinkItem]:
+        query = (
+            sa.select(link_items)
+            .join(jobs, jobs.c.id == link_items.c.job_id)
+            .where(
+                link_items.c.link_id == link_id,
+                link_items.c.state == ItemState.ORDERED.value,
+                link_items.c.tries < tries,
+                link_items.c.seen_at > since,
+                jobs.c.status == JobStatus.FAILED.value,
+                jobs.c.error_code.in_(sorted(codes)),
+            )
+            .order_by(link_items.c.seen_at.desc(), link_items.c.position)
+        )
+        return [self._item(row) for row in await self._connection.execute(query)]
+
     async def tell(self, link_id: int, until: datetime) -> None:
         """All that was seen until then is told of."""
         untold = [link_items.c.link_id == link_id, link_items.c.is_told.is_(False), link_items.c.seen_at <= until]
@@ -218,6 +235,7 @@ class SqlLinks:
             "url": None if item.url is None else self._sealing.seal_url(item.url),
             "title": item.title,
             "job_id": item.job_id,
+            "tries": item.tries,
             "seen_at": item.seen_at,
             "position": item.position,
             "is_told": item.is_told,
@@ -232,6 +250,7 @@ class SqlLinks:
             url=None if row.url is None else self._sealing.open_url(row.url),
             title=row.title,
             job_id=row.job_id,
+            tries=row.tries,
             seen_at=row.seen_at,
             position=row.position,
             is_told=row.is_told,

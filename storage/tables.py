@@ -168,6 +168,7 @@ link_items = Table(
     Column("url", sa.Text),
     Column("title", sa.Text),
     Column("job_id", sa.Uuid),  # no foreign key: the archive outlives files and jobs
+    Column("tries", sa.Integer, nullable=False, server_default="0"),
     Column("seen_at", UtcDateTime, nullable=False),
     Column("position", sa.Integer, nullable=False, server_default="0"),  # among those that were seen in this moment, newest first
     Column("is_told", sa.Boolean, nullable=False, server_default=sa.true()),  # the owner knows of it

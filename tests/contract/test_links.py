@@ -76,7 +76,6 @@ class Street:
     async def looked(self, *, after: timedelta = timedelta(0)) -> list[Job]:
         """What is due is looked at, and what it found has come. Returns the looks that left something."""
         self.house.clock.move(after)
-        seen = len(self.house.seen)
         await self.links.tick()
         for _ in range(3000):
             async with self.house.database.read() as transaction:
@@ -85,7 +84,9 @@ class Street:
             await asyncio.sleep(0.01)
         else:
             raise AssertionError("still at it after 30 s")
-        return [job for job in self.house.seen[seen:] if job.parent_id is None and not job.status.is_live]
+        async with self.house.database.read() as transaction:
+            jobs = [job for link in (await transaction.links.page(None))[0] for job in await transaction.jobs.of_link(link.id, live=False)]
+        return [job for job in jobs if job.created_at == self.house.clock.now()]
 
     async def see(self, link: Link) -> LinkView:
         return await self.links.get(self.owner, link.id)
@@ -212,6 +213,35 @@ async def test_what_comes_while_earlier_items_are_under_way_is_found(street: Str
     street.house.web.gate.set()
     await street.looked()
     assert sorted(street.came()) == ["1", "2"]
+
+
+async def test_what_failed_for_a_passing_cause_is_tried_again_at_the_next_looks_thrice_in_all(street: Street) -> None:
+    street.publishes(1, 2)
+    street.house.web.failures["https://example.com/2"] = [Throttled() for _ in range(99)]
+    link = await street.watched()
+    for _ in range(4):
+        await street.looked(after=timedelta(minutes=61))
+    async with street.house.database.read() as transaction:
+        looks = await transaction.jobs.of_link(link.id, live=False)
+        tried = [child for one in looks for child in await transaction.jobs.children_of(one.id) if child.url.text[-1] == "2"]
+    assert (street.came(), len(tried)) == (["1"], 3)
+
+
+async def test_what_failed_and_comes_at_the_next_look_comes_once(street: Street) -> None:
+    street.publishes(1)
+    street.house.web.failures["https://example.com/1"] = [Throttled(), Throttled(), Throttled()]
+    await street.watched()
+    for _ in range(3):
+        await street.looked(after=timedelta(minutes=61))
+    assert street.came() == ["1"]
+
+
+async def test_what_is_gone_for_good_is_not_tried_again(street: Street) -> None:
+    street.publishes(1)
+    street.house.web.failures["https://example.com/1"] = [NoSuchVideo()]
+    await street.watched()
+    await street.looked(after=timedelta(minutes=61))
+    assert street.came() == []
 
 
 # --- too much -------------------------------------------------------------------------------------------------------

@@ -35,11 +35,12 @@ def look(service: Running, link: int) -> dict[str, Any]:
     """Now, and until all that it found has come; the job as it then is."""
     job = api(service, "POST", f"{LINKS}/{link}/trigger-download")["job_id"]
 
-    def ended() -> dict[str, Any] | None:
-        now: dict[str, Any] = api(service, "GET", f"/api/jobs/{job}")
-        return None if now["status"] in LIVE else now
+    def is_over() -> bool:
+        return api(service, "GET", f"/api/jobs/{job}")["status"] not in LIVE
 
-    return eventually(ended, "the look is over", within=120)
+    eventually(is_over, "the look is over", within=120)
+    now: dict[str, Any] = api(service, "GET", f"/api/jobs/{job}")
+    return now
 
 
 def came(service: Running, link: int) -> list[int]:
@@ -185,7 +186,9 @@ def test_of_a_large_channel_nothing_comes_unasked(start: StartService) -> None:
         now: dict[str, Any] = api(service, "GET", f"{LINKS}/{link}")
         return now if now["state"] == "asks" else None
 
-    assert eventually(asks, "it asks")["held"] == 100
+    shown = eventually(asks, "it asks")
+    assert shown is not None
+    assert shown["held"] == 100
     taken = api(service, "POST", f"{LINKS}/{link}/held", json={"take": 2})
     assert service.ended(taken["job_id"])["status"] == "completed"
     assert came(service, link) == [99, 100]

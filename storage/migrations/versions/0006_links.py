@@ -106,6 +106,7 @@ def _items() -> None:
         sa.Column("url", sa.Text(), nullable=True),
         sa.Column("title", sa.Text(), nullable=True),
         sa.Column("job_id", sa.Uuid(), nullable=True),
+        sa.Column("tries", sa.Integer(), nullable=False, server_default="0"),
         sa.Column("seen_at", TIME, nullable=False),
         sa.Column("position", sa.Integer(), nullable=False, server_default="0"),
         sa.Column("is_told", sa.Boolean(), nullable=False, server_default=sa.true()),
