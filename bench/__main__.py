@@ -19,6 +19,7 @@ from bench.asking import ask
 from bench.house import SCRIPTS, Magpie, emptied, finish, free_port, fresh_url, media_site, run, yt_dlp
 from bench.looking import ANSWERS, READERS, Crowd, bare_job, check_same, delays_of
 from bench.measure import Report, Result, paired, rate, ratio, seconds
+from sandbox.youtube import write_plugin
 
 WIDTH, MANY = 4, 20
 BIG = 500_000_000
@@ -193,6 +194,22 @@ class Bench:
             Result(name="a page of a million jobs against one of a thousand", value=many / few, target=2, unit="×", detail=detail)
         )
 
+    def history(self) -> None:
+        """On a service of its own: what is filled in is more than any other measurement should carry."""
+        service = Magpie(self.directory / "history", self.site)
+        service.start()
+        try:
+            service.warm()
+            answer = self.directory / "history.json"
+            address, database = f"http://127.0.0.1:{service.port}", service.directory / "magpie.db"
+            subprocess.run([sys.executable, "-m", "bench.history", address, str(database), str(answer)], check=True, timeout=600)
+        finally:
+            service.stop()
+        seen: dict[str, float] = json.loads(answer.read_text())
+        worst = max(seen, key=seen.__getitem__)
+        detail = f"the worst of {len(seen)} medians of 40, over HTTP: " + "; ".join(f"{name} {took:.1f}" for name, took in seen.items())
+        self.report.add(Result(name=f"10,000 entries of history, {worst}", value=seen[worst], target=20, unit="ms", detail=detail))
+
     def readers(self) -> None:
         notes = self.directory / "published.txt"
         service = Magpie(self.directory / "readers", self.site, command=[sys.executable, "-m", "bench.noting", str(notes)])
@@ -223,6 +240,36 @@ class Bench:
                 medians = statistics.median(ours[1:]), statistics.median(bare[1:])
                 self.report.add(rate(f"GET /api/jobs/{{id}}, {name}", 0.7, *medians, "ours / a bare handler with the same reads"))
         self.magpie.cancel(silent["job_uuid"])
+
+    def checks(self) -> None:
+        plugins = write_plugin(self.directory / "plugins", self.site)
+        answer = self.directory / "checks.json"
+        environment = {
+            **self.magpie.environment,
+            "MAGPIE_DATA_DIR": str(self.directory / "checks"),
+            "MAGPIE_PORT": str(free_port()),
+            "MAGPIE_YTDLP_PLUGIN_DIRS": str(plugins),
+        }
+        command = [sys.executable, "-m", "bench.checks", self.site, str(plugins), str(answer)]
+        subprocess.run(command, check=True, env=environment, timeout=600, stderr=subprocess.DEVNULL)
+        seen = json.loads(answer.read_text())
+        what = "a scheduled look, until its job is over / yt-dlp --flat-playlist -I 1:30 in a warm process"
+        self.report.add(ratio("nothing new among 5,000", 1.5, seen["look"], seen["bare"], what))
+        detail = f"{1000 * seen['cpu']:.1f} ms against {1000 * seen['bare_cpu']:.1f}; all 1,000 took {seen['all']:.0f} s"
+        value = seen["cpu"] / seen["bare_cpu"]
+        self.report.add(Result(name="1,000 links with nothing new, CPU a look", value=value, target=1.3, unit="×", detail=detail))
+
+    def backup(self) -> None:
+        answer = self.directory / "backup.json"
+        subprocess.run([sys.executable, "-m", "bench.backup", str(answer)], check=True, timeout=300)
+        seen = json.loads(answer.read_text())
+        about = f"{seen['rows']:.0f} rows, {seen['megabytes']:.0f} MB"
+        for name, what, detail in (
+            ("export", "export of a database", about),
+            ("import", "import into an empty database", about),
+            ("again", "import in place of as much", f"{about}; what was there is written down first"),
+        ):
+            self.report.add(Result(name=what, value=seen[name], target=50_000, unit="rows/s", detail=detail, bound="at least"))
 
     def start(self) -> None:
         helps = [seconds(lambda: run([SCRIPTS / "magpie", "--help"])) for _ in range(7)]

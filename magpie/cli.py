@@ -26,6 +26,9 @@ app = App(
 user = App(name="user", help="Accounts: add one, list them, set a new password.")
 app.command(user)
 
+db = App(name="db", help="The database: bring it up to date, export everything into one file, put such a file in its place.")
+app.command(db)
+
 
 def run_command(arguments: list[str]) -> int:
     """Run one command and return its exit status."""
@@ -215,6 +218,69 @@ def password(name: str, /) -> int:
     from magpie.accounts_cli import set_password  # noqa: PLC0415 - quick help
 
     return set_password(config, name)
+
+
+@db.command(name="upgrade")
+def upgrade_database(*, as_json: Annotated[bool, Parameter(name="--json", negative=())] = False) -> int:
+    """Bring the database to the present version, as every start does by itself.
+
+    Parameters
+    ----------
+    as_json
+        Print the version before and after as JSON.
+
+    """
+    config = _config()
+    if config is None:
+        return FAILED
+    from magpie.backup_cli import upgrade_database as upgrade  # noqa: PLC0415 - quick help
+
+    return asyncio.run(upgrade(config, as_json=as_json))
+
+
+@db.command(name="export")
+def export_database(
+    file: Annotated[Path | None, Parameter(allow_leading_hyphen=True)] = None,
+    /,
+    *,
+    as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
+) -> int:
+    """Write everything that the database holds into one file, also beside a running service.
+
+    Parameters
+    ----------
+    file
+        The file, which must not be there yet, or `-` for standard output; without it, one is named by the time.
+    as_json
+        Print where it is, and its size, as JSON.
+
+    """
+    config = _config()
+    if config is None:
+        return FAILED
+    from magpie.backup_cli import export_database as export  # noqa: PLC0415 - quick help
+
+    return asyncio.run(export(config, file, as_json=as_json))
+
+
+@db.command(name="import")
+def import_database(file: Path, /, *, as_json: Annotated[bool, Parameter(name="--json", negative=())] = False) -> int:
+    """Put an exported file in the place of all that the database holds. No service may run meanwhile.
+
+    Parameters
+    ----------
+    file
+        The file that was exported.
+    as_json
+        Print how it went as JSON.
+
+    """
+    config = _config()
+    if config is None:
+        return FAILED
+    from magpie.backup_cli import import_database as take_in  # noqa: PLC0415 - quick help
+
+    return asyncio.run(take_in(config, file, as_json=as_json))
 
 
 @app.command

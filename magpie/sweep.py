@@ -20,6 +20,7 @@ from service.errors import ChatUnreachable, MagpieError
 from service.events import JobEventBus
 from service.limits import NoQuota
 from service.sweeping import Sweeper, Swept
+from storage.backup import BACKUPS, keeps_any
 from storage.database import SqlDatabase
 from storage.migrate import DatabaseUnusable, is_current, upgrade
 from storage.sweeping import SqlSweeping
@@ -96,5 +97,6 @@ async def _sweep(config: Config, *, dry_run: bool) -> Swept:
             media=media,
             clock=clock,
             vaults=_left_to_the_service,
+            keeps_files=lambda: keeps_any(config.data_dir.absolute() / BACKUPS),
         )
         return await sweeper.sweep(dry_run=dry_run)

@@ -33,11 +33,23 @@ def alembic_config() -> Config:
     return config
 
 
-def upgrade_on(connection: sa.Connection) -> None:
+def upgrade_on(connection: sa.Connection, revision: str = "head") -> None:
     """Run what is missing, within the connection's transaction."""
     config = alembic_config()
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)
+
+
+def head() -> str:
+    """The present version's."""
+    found = ScriptDirectory.from_config(alembic_config()).get_current_head()
+    assert found is not None, "there are migrations"
+    return found
+
+
+def is_known(revision: str) -> bool:
+    """False for one of a version that is newer than this."""
+    return any(script.revision == revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions())
 
 
 async def is_current(url: str) -> bool:
@@ -46,11 +58,11 @@ async def is_current(url: str) -> bool:
         return False
     async with _engine_on(url) as engine, engine.connect() as connection:
         found = await connection.run_sync(lambda plain: MigrationContext.configure(plain).get_current_revision())
-    return found == ScriptDirectory.from_config(alembic_config()).get_current_head()
+    return found == head()
 
 
-async def upgrade(url: str) -> None:
-    """Migrate on an engine of its own. Raises `DatabaseUnusable`, and `OSError` when a server cannot be reached.
+async def upgrade(url: str, revision: str = "head") -> None:
+    """Migrate on an engine of its own, up to this revision. Raises `DatabaseUnusable`, and `OSError` when a server cannot be reached.
 
     SQLite does so with `foreign_keys=OFF`: altering a table there copies it, and dropping the old one would delete the
     rows of its children by cascade. What the copying left is checked before the commit.
@@ -62,7 +74,7 @@ async def upgrade(url: str) -> None:
         async with engine.begin() as connection:
             if not is_sqlite:
                 await connection.execute(sa.text("select pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
-            await connection.run_sync(upgrade_on)
+            await connection.run_sync(upgrade_on, revision)
             if is_sqlite:
                 broken = (await connection.exec_driver_sql("PRAGMA foreign_key_check")).all()
                 if broken:

@@ -6,12 +6,13 @@ import asyncio
 import hashlib
 import importlib
 import logging
+import sqlite3
 import threading
 import types
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -77,7 +78,7 @@ class WakeableEvent(threading.Event):
         with self._changed:
             self._changed.wait_for(lambda: self.is_set() or mine in self._woken, timeout)
             if self._is_held and mine in {QUEUE_THREAD, MESSAGES_THREAD}:
-                self._changed.wait_for(self.is_set)
+                self._changed.wait_for(lambda: self.is_set() or not self._is_held)
             self._woken.discard(mine)
         return self.is_set()
 
@@ -85,6 +86,12 @@ class WakeableEvent(threading.Event):
         """Whoever looks into a queue does not look again: what is in it is for other processes, or for the next start."""
         with self._changed:
             self._is_held = True
+
+    def let_look(self) -> None:
+        """After `hold`: as before."""
+        with self._changed:
+            self._is_held = False
+            self._changed.notify_all()
 
     def wake(self, thread: str) -> None:
         with self._changed:
@@ -171,6 +178,20 @@ class QueueClient:
 
     def wake(self) -> None:
         """The service polls; from here it cannot be woken."""
+
+    async def forget(self) -> int:
+        """Remove all that is kept of jobs and messages, but for messages that are being sent just now. Returns how many."""
+        count = 0
+        while True:
+            found = await asyncio.to_thread(
+                self._client.list_workflows, name=[WORKFLOW, MESSAGE], limit=10_000, offset=0, load_input=False, load_output=False
+            )
+            ids = [one.workflow_id for one in found if one.name == WORKFLOW or one.status != "PENDING"]
+            for some in batched(ids, 500):
+                await asyncio.to_thread(self._client.delete_workflows, some)
+            count += len(ids)
+            if not ids:
+                return count
 
     async def close(self) -> None:
         await asyncio.to_thread(self._client.destroy)
@@ -381,6 +402,20 @@ class JobEngine:
         assert self._client is not None, "the engine is not started"
         return await self._client.known(jobs)
 
+    async def forget(self) -> int:
+        """Remove all that the engine keeps: for when other jobs take the place of those that there are. Returns how many."""
+        assert self._client is not None, "the engine is not started"
+        return await self._client.forget()
+
+    def hold(self) -> None:
+        """Begin nothing until `go_on`."""
+        if self._poll is not None:
+            self._poll.hold()
+
+    def go_on(self) -> None:
+        if self._poll is not None and not self._stopping:
+            self._poll.let_look()
+
     async def drain(self, patience: timedelta) -> int:
         """Begin nothing any more, and give what runs this time to end. Returns how many jobs it did not suffice for."""
         self._stopping = True
@@ -498,6 +533,26 @@ async def engine_runs(url: str) -> bool:
         return not await connection.fetchval("select pg_try_advisory_lock($1)", _lock_key(ANY_WORKER))
     finally:
         await connection.close()  # and with it the lock
+
+
+async def forget_work(url: str) -> None:
+    """Where no engine runs: remove all that one kept of jobs and messages. There may never have been one."""
+    if url.startswith("sqlite:"):
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as plain:
+            found = plain.execute("select 1 from sqlite_master where name = 'workflow_status'").fetchone()
+    else:
+        connection = await asyncpg.connect(url)
+        try:
+            found = await connection.fetchval("select to_regclass($1)", f"{SCHEMA}.workflow_status")
+        finally:
+            await connection.close()
+    if not found:
+        return
+    client = await asyncio.to_thread(QueueClient, url)
+    try:
+        await client.forget()
+    finally:
+        await client.close()
 
 
 def _lock_key(executor_id: str) -> int:

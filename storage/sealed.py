@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from service.errors import NeedsReentry
 from service.media_url import MediaUrl
 from service.ports import Vault
+from storage.vault import UnreadableSecret
 
 SEALED = "sealed:"
+REENTRY = f"{SEALED}needs_reentry"
+"""What stands where a secret was whose key is not here."""
+
+
+class LostSecret(UnreadableSecret, NeedsReentry):
+    """This was encrypted with a key that is not here any more; give it again."""
 
 
 @lru_cache(maxsize=1024)
@@ -25,6 +33,9 @@ class Sealing:
         return text if self._vault is None else SEALED + self._vault.encrypt(text).decode()
 
     def open(self, text: str) -> str:
+        """Raises `UnreadableSecret`; as `NeedsReentry` too, where an import found that its key is not here."""
+        if text == REENTRY:
+            raise LostSecret
         if self._vault is not None and text.startswith(SEALED):
             return self._vault.decrypt(text.removeprefix(SEALED).encode())
         return text

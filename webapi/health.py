@@ -15,7 +15,7 @@ from webapi.contract import EVERYBODY, Api, Reply
 class SimpleHealth(BaseModel):
     """`ok`, or with a 503 what the service is busy with."""
 
-    status: Literal["ok", "starting", "stopping"]
+    status: Literal["ok", "starting", "importing", "stopping"]
 
 
 class CheckHealth(BaseModel):
@@ -30,7 +30,7 @@ class Health(BaseModel):
     """The service as a whole is as its worst part; while it starts or stops it is unhealthy."""
 
     status: Condition
-    state: Literal["starting", "ready", "stopping"]
+    state: Literal["starting", "ready", "importing", "stopping"]
     checks: list[CheckHealth]
 
 
@@ -52,11 +52,11 @@ class HealthEndpoints:
     async def simple_health(self) -> Reply:
         """Whether the service takes requests.
 
-        Touches nothing but memory: 200 when ready, 503 while starting or stopping.
+        Touches nothing but memory: 200 when ready, 503 while starting, importing or stopping.
         """
         if self._state.is_ready:
             return Reply(SimpleHealth(status="ok"))
-        return Reply(SimpleHealth(status="stopping" if self._state.is_stopping else "starting"), status=503, headers=_RETRY)
+        return Reply(SimpleHealth.model_validate({"status": self._state.state.value}), status=503, headers=_RETRY)
 
     async def health(self, caller: Caller) -> Reply:
         """How each part of the service is.

@@ -73,7 +73,7 @@ class ServiceStatus(BaseModel):
     """The service in detail. `queue` is null while the database does not answer, `telegram` without a bot."""
 
     status: Condition
-    state: Literal["starting", "ready", "stopping"]
+    state: Literal["starting", "ready", "importing", "stopping"]
     checks: list[CheckHealth]
     uptime_seconds: float
     versions: dict[str, str | None]

@@ -247,6 +247,16 @@ async def test_a_file_that_belongs_to_nothing_goes_once_it_is_not_young(street: 
     assert (swept.orphaned_files, swept.stored_bytes, orphan.exists(), len(street.house.stored())) == (1, 4, False, 1)
 
 
+async def test_while_what_an_import_replaced_is_kept_its_files_are_too(street: Street, monkeypatch: pytest.MonkeyPatch) -> None:
+    orphan = street.house.root / "media" / "downloads" / str(uuid4()) / str(uuid4()) / "audio" / "lost.mp3"
+    orphan.parent.mkdir(parents=True)
+    orphan.write_bytes(b"lost")
+    monkeypatch.setattr(street.house.clock, "now", lambda: _as_of(orphan) + timedelta(hours=2))
+    monkeypatch.setattr(street.sweeper, "_keeps_files", lambda: True)
+    assert (await street.sweeper.sweep()).orphaned_files == 0
+    assert orphan.exists()
+
+
 def _as_of(file: Path) -> Any:
     from datetime import UTC, datetime
 
