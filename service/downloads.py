@@ -124,6 +124,11 @@ class Downloads:
         self._media = media
         self._running: dict[UUID, asyncio.Task[None]] = {}
 
+    @property
+    def parts(self) -> RunParts:
+        """What a run works with: looks at links work with the same."""
+        return self._parts
+
     # --- asking -------------------------------------------------------------------------------------------------
 
     async def submit(self, order: Order, promise: Promise | None = None, also: Also | None = None) -> tuple[Job, bool]:

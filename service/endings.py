@@ -17,20 +17,14 @@ _OUTCOMES = {
 }
 
 
-async def end(transaction: Transaction, quota: Quota, job: Job, files: list[JobFile], *, leaves: bool = True) -> list[Job]:
-    """`job` is the ended job, saved already. Returns the other jobs that this set going, for the news.
-
-    One that `leaves` nothing is gone: a look at a link, that nobody asked for and that found nothing.
-    """
+async def end(transaction: Transaction, quota: Quota, job: Job, files: list[JobFile]) -> list[Job]:
+    """`job` is the ended job, saved already. Returns the other jobs that this set going, for the news."""
     assert job.ended_at is not None
     started = await release_fetch(transaction, job)
     if job.payer is not None:
         started += await fill_places(transaction, quota, job.payer)
     if job.parent_id is None:
-        if leaves:
-            await _leave(transaction, job, files)
-        else:
-            await transaction.jobs.remove(job.id)
+        await _leave(transaction, job, files)
         return started
     parents = await lists.child_ended(transaction, job)
     for parent in parents:

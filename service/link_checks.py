@@ -1,9 +1,12 @@
-"""One look at a link, as a job's work: what is new becomes the job's items. It may happen twice: the service may die at any line."""
+"""One look at a link: what is new becomes a job's items. It may happen twice: the service may die at any line.
+
+A look that somebody asks for is a job from its beginning; one that is due becomes a job only when it has something to tell.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -12,7 +15,7 @@ from uuid import UUID
 from service import endings, lists
 from service.cookies import cookies_for
 from service.descriptions import ListItem
-from service.errors import FetchFailed, LimitReached, NotAList
+from service.errors import FetchFailed, LimitReached, LinkNotFound, NotAList
 from service.fetching import Fetcher, Listed, ListingRequest
 from service.locking import insist, lock_payers, payers_of
 from service.model import PUBLIC, STATUS_STEP, Job
@@ -73,34 +76,26 @@ class _Choice:
     asks: bool
 
 
-class LinkCheck:
-    """Works on one job that is `processing` already."""
+class _Look:
+    """What both sorts of looks have in common. `scope` is that of what they download."""
 
-    def __init__(self, parts: CheckParts, job: Job) -> None:
-        self._parts, self._job = parts, job
+    def __init__(self, parts: CheckParts, scope: str, *, is_scheduled: bool) -> None:
+        self._parts, self._scope, self._is_scheduled = parts, scope, is_scheduled
 
-    async def work(self) -> None:
-        """Ends the job, or makes it the parent of what is new. Cancelled, it leaves the row as it is."""
+    async def _whole(self, link: Link) -> None:
         try:
-            link = await self._link()
-            if link is None:  # deleted meanwhile, and with it what this job was for
-                return
-            try:
-                new, listed = await self._look(link)
-                await self._accept(new, listed)
-            except FetchFailed as failure:
-                await self._fail(failure.code, failure.message)
-            except LimitReached as reached:
-                await self._fail(reached.code, reached.message)
+            new, listed = await self._look(link)
+            await self._accept(new, listed)
+        except (FetchFailed, LimitReached, LinkNotFound) as told:
+            await self._fail(told.code, told.message)
         except Exception:
-            # The outermost loop of a job: a bug in one must not hold up others.
+            # The outermost loop of a look: a bug in one must not hold up others.
             log.exception("a link could not be looked at", extra=self._about)
             await self._fail("error", "This could not be looked at.")
 
-    async def _link(self) -> Link | None:
-        assert self._job.link_id is not None
-        async with self._parts.database.read() as transaction:
-            return await transaction.links.get(self._job.link_id)
+    @property
+    def _about(self) -> dict[str, object]:
+        raise NotImplementedError
 
     # --- looking ------------------------------------------------------------------------------------------------
 
@@ -121,14 +116,14 @@ class LinkCheck:
             url=link.url,
             is_gallery=link.type.is_gallery,
             with_dates=link.filters.since is not None,
-            trust_class="public" if self._job.scope == PUBLIC else self._job.scope,
+            trust_class="public" if self._scope == PUBLIC else self._scope,
             cookies=await self._cookies(link),
         )
         return await self._parts.fetcher.listing(request, watcher)
 
     async def _cookies(self, link: Link) -> str | None:
         """The link's own, else what the account gave for the site."""
-        if self._job.scope == PUBLIC:
+        if self._scope == PUBLIC:
             return None
         if link.cookies is not None:
             return link.cookies
@@ -146,8 +141,8 @@ class LinkCheck:
     async def _write(self, new: Sequence[Found], listed: Listed) -> list[Job]:
         now = self._parts.clock.now()
         async with self._parts.database.write() as transaction:
-            present, link = await self._present(transaction)
-            if present is None or link is None:
+            link = await self._present(transaction)
+            if link is None:
                 return []
             known = await transaction.links.known(link.id, [item.key for item in new])  # another look may have been faster
             choice = await self._choose(transaction, link, [item for item in new if item.key not in known], now)
@@ -156,20 +151,22 @@ class LinkCheck:
             seen = replace(link.well(now, state), title=listed.title or link.title, listed_count=listed.count)
             await transaction.links.save(seen)
             if not choice.orders:
-                done = replace(present, title=link.name).completed(now, 0)
-                await transaction.jobs.save(done, if_seq=present.seq)
-                return [done, *await endings.end(transaction, self._parts.quota, done, [], leaves=not present.is_scheduled)]
-            family = await ItemOrders(self._parts.quota, self._parts.ids).place(transaction, present, seen, choice.orders)
+                return await self._nothing_new(transaction, seen)
+            seen, job = await self._job_of(transaction, seen)
+            family = await ItemOrders(self._parts.quota, self._parts.ids).place(transaction, job, seen, choice.orders)
             log.info("new items", extra={**self._about, "items": len(family) - 1, "link": link.id})
             return family
 
-    async def _present(self, transaction: Transaction) -> tuple[Job | None, Link | None]:
-        """The job and its link as they are now; None when there is nothing to end any more."""
-        await lock_payers(transaction, payers_of(self._job))
-        present = await endings.locked(transaction, self._job)
-        if present is None or not present.status.is_live or present.attempt != self._job.attempt or present.is_list:
-            return None, None
-        return present, None if present.link_id is None else await transaction.links.locked(present.link_id)
+    async def _present(self, transaction: Transaction) -> Link | None:
+        """The link as it is now, locked; None when there is nothing to write any more."""
+        raise NotImplementedError
+
+    async def _job_of(self, transaction: Transaction, link: Link) -> tuple[Link, Job]:
+        """The job that tells of it, in the database and under way."""
+        raise NotImplementedError
+
+    async def _nothing_new(self, transaction: Transaction, link: Link) -> list[Job]:
+        raise NotImplementedError
 
     async def _choose(self, transaction: Transaction, link: Link, new: Sequence[Found], now: datetime) -> _Choice:
         wanted = [item for item in new if link.filters.takes(item)]
@@ -177,7 +174,7 @@ class LinkCheck:
             wanted = wanted[: link.filters.newest]
         limit = MOST_ITEMS if link.has_been_looked_at else FIRST_ITEMS
         asks = len(wanted) > limit
-        holds = asks or (self._job.is_scheduled and not link.download_automatically)
+        holds = asks or (self._is_scheduled and not link.download_automatically)
         keys = {item.key for item in wanted}
         items = [
             LinkItem(
@@ -195,7 +192,7 @@ class LinkCheck:
         ]
         orders = [item for item in items if item.state is ItemState.ORDERED]
         orders += await transaction.links.failed(link.id, PASSING, tries=MOST_TRIES, since=now - TRIED_FOR)
-        if not self._job.is_scheduled and not asks and not link.download_automatically:
+        if not self._is_scheduled and not asks and not link.download_automatically:
             held = await transaction.links.items(link.id, state=ItemState.HELD, limit=MOST_ITEMS - min(len(orders), MOST_ITEMS))
             orders += [replace(item, state=ItemState.ORDERED) for item in held]
         return _Choice(items=tuple(items), orders=tuple(orders), asks=asks)
@@ -205,25 +202,123 @@ class LinkCheck:
             self._parts.events.publish(job)
 
     async def _write_failure(self, code: str, message: str) -> list[Job]:
+        raise NotImplementedError
+
+    async def _ill(self, transaction: Transaction, link: Link, code: str, message: str) -> bool:
+        """Whether that is news."""
         now = self._parts.clock.now()
+        await transaction.links.save(link.ill(now, LinkState.BROKEN if code in GONE else LinkState.PAUSED, code, message))
+        log.warning("a look at a link failed", extra={**self._about, "code": code, "link": link.id})
+        return link.problem_code != code
+
+
+class LinkCheck(_Look):
+    """One that somebody asked for: works on a job that is `processing` already."""
+
+    def __init__(self, parts: CheckParts, job: Job) -> None:
+        super().__init__(parts, job.scope, is_scheduled=job.is_scheduled)
+        self._job = job
+
+    async def work(self) -> None:
+        """Ends the job, or makes it the parent of what is new. Cancelled, it leaves the row as it is."""
+        assert self._job.link_id is not None
+        async with self._parts.database.read() as transaction:
+            link = await transaction.links.get(self._job.link_id)
+        if link is None:  # deleted in this moment
+            await self._fail(LinkNotFound.code, LinkNotFound().message)
+        else:
+            await self._whole(link)
+
+    async def _present(self, transaction: Transaction) -> Link | None:
+        if await self._mine(transaction) is None or self._job.link_id is None:
+            return None
+        link = await transaction.links.locked(self._job.link_id)
+        if link is None:
+            raise LinkNotFound
+        return link
+
+    async def _mine(self, transaction: Transaction) -> Job | None:
+        """None when there is nothing to end any more."""
+        await lock_payers(transaction, payers_of(self._job))
+        present = await endings.locked(transaction, self._job)
+        if present is None or not present.status.is_live or present.attempt != self._job.attempt or present.is_list:
+            return None
+        self._job = present
+        return present
+
+    async def _job_of(self, transaction: Transaction, link: Link) -> tuple[Link, Job]:
+        del transaction
+        return link, self._job
+
+    async def _nothing_new(self, transaction: Transaction, link: Link) -> list[Job]:
+        return await self._end(transaction, replace(self._job, title=link.name).completed(self._parts.clock.now(), 0))
+
+    async def _write_failure(self, code: str, message: str) -> list[Job]:
         async with self._parts.database.write() as transaction:
-            present, link = await self._present(transaction)
+            present = await self._mine(transaction)
             if present is None:
                 return []
-            is_news = True
+            link = None if present.link_id is None else await transaction.links.locked(present.link_id)
             if link is not None:
-                is_news = link.problem_code != code
-                state = LinkState.BROKEN if code in GONE else LinkState.PAUSED
-                await transaction.links.save(link.ill(now, state, code, message))
-            failed = replace(present, title=link.name if link else present.title).failed(now, code, message)
-            await transaction.jobs.save(failed, if_seq=present.seq)
-            log.warning("a look at a link failed", extra={**self._about, "code": code})
-            leaves = is_news or not present.is_scheduled
-            return [failed, *await endings.end(transaction, self._parts.quota, failed, [], leaves=leaves)]
+                await self._ill(transaction, link, code, message)
+            return await self._end(transaction, present.failed(self._parts.clock.now(), code, message))
+
+    async def _end(self, transaction: Transaction, ended: Job) -> list[Job]:
+        await transaction.jobs.save(ended, if_seq=self._job.seq)
+        return [ended, *await endings.end(transaction, self._parts.quota, ended, [])]
 
     @property
-    def _about(self) -> dict[str, str]:
+    def _about(self) -> dict[str, object]:
         return {"job_id": str(self._job.id)}
+
+
+MakeJob = Callable[[Transaction, Link], Awaitable[tuple[Link, Job]]]
+"""A job for a look at this link, which is not written yet, and the link with a place for what it brings."""
+
+
+class DueCheck(_Look):
+    """One that is due. Most find nothing, and leave nothing: a job would cost more than the look. `next_at` is when the next one is due."""
+
+    def __init__(self, parts: CheckParts, link: Link, scope: str, *, make_job: MakeJob, next_at: datetime) -> None:
+        super().__init__(parts, scope, is_scheduled=True)
+        self._link, self._make_job, self._next_at = link, make_job, next_at
+
+    async def work(self) -> None:
+        """Cut short, it is due again when its lease is over."""
+        await self._whole(self._link)
+
+    async def _present(self, transaction: Transaction) -> Link | None:
+        await lock_payers(transaction, [f"account:{self._link.account_id}"])
+        present = await transaction.links.locked(self._link.id)
+        if present is None or present.url != self._link.url or not present.is_enabled:
+            return None
+        return replace(present, next_run_at=self._next_at)
+
+    async def _job_of(self, transaction: Transaction, link: Link) -> tuple[Link, Job]:
+        link, job = await self._make_job(transaction, link)
+        job = job.started(self._parts.clock.now())
+        await transaction.jobs.add(job)
+        return link, job
+
+    async def _nothing_new(self, transaction: Transaction, link: Link) -> list[Job]:
+        del transaction, link
+        return []
+
+    async def _write_failure(self, code: str, message: str) -> list[Job]:
+        async with self._parts.database.write() as transaction:
+            link = await self._present(transaction)
+            if link is None or not await self._ill(transaction, link, code, message):
+                return []
+            present = await transaction.links.locked(link.id)
+            assert present is not None, "it is locked"
+            _, job = await self._make_job(transaction, present)
+            failed = job.started(self._parts.clock.now()).failed(self._parts.clock.now(), code, message)
+            await transaction.jobs.add(failed)
+            return [failed, *await endings.end(transaction, self._parts.quota, failed, [])]
+
+    @property
+    def _about(self) -> dict[str, object]:
+        return {"link": self._link.id}
 
 
 class ItemOrders:

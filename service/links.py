@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from service.audit import Act, Actor, AuditEntry
 from service.cookies import checked_site, cookies_for, netscape, sites_of
@@ -23,7 +25,7 @@ from service.errors import (
     SameLink,
 )
 from service.fetching import Fetcher
-from service.link_checks import ItemOrders
+from service.link_checks import DueCheck, ItemOrders
 from service.lists import scope_of
 from service.locking import lock_account, lock_payers
 from service.media_url import MediaUrl
@@ -37,6 +39,11 @@ log = logging.getLogger("magpie.links")
 MOST_LINKS = 1000
 """Of an account with limits."""
 AT_ONCE = 100
+PLACES = 4
+"""Looks at once, of those that are due."""
+LEASE = timedelta(minutes=15)
+NOWHERE = UUID(int=0)
+"""No download session: a link's account is known."""
 COOKIES_SOON = timedelta(days=3)
 
 
@@ -188,7 +195,8 @@ class Links:
             for item in held[len(chosen) :]:
                 await transaction.links.save_item(replace(item, state=ItemState.KNOWN, is_told=True))
             state = LinkState.OK if link.state is LinkState.ASKS else link.state
-            await transaction.links.save(replace(link, state=state, state_since=now if state is not link.state else link.state_since))
+            link = replace(link, state=state, state_since=now if state is not link.state else link.state_since)
+            await transaction.links.save(link)
             family: list[Job] = []
             if chosen:
                 link, job = await self._job(transaction, link, is_scheduled=False)
@@ -220,7 +228,6 @@ class Links:
             link = replace(link, download_session_id=session_id)
             await transaction.links.save(link)
         assert link.download_session_id is not None
-        is_private = link.cookies is not None or await cookies_for(transaction, link.account_id, link.url) is not None
         job = Job(
             id=self._ids.new(),
             download_session_id=link.download_session_id,
@@ -229,7 +236,7 @@ class Links:
             origin=Origin.LINK,
             url=link.url,
             selection=link.selection,
-            scope=scope_of(link.account_id, link.download_session_id, is_secret=link.url.is_secret or is_private),
+            scope=await _scope_of(transaction, link),
             callback_url=link.callback_url,
             link_id=link.id,
             is_scheduled=is_scheduled,
@@ -241,32 +248,52 @@ class Links:
     # --- the schedule -------------------------------------------------------------------------------------------
 
     async def tick(self) -> int:
-        """Looks that are due enter the queue; what was missed is made up for once. Returns how many."""
-        entered = 0
-        async with self._database.read() as transaction:
-            if not await transaction.links.has_due(self._clock.now()):
-                return 0
-        while True:
-            try:
-                jobs, more = await self._enter_due()
-            except Clash:
-                return entered  # the next tick finds them
-            for job in jobs:
-                self._events.publish(job)
-            entered += len(jobs)
-            if not more:
-                return entered
+        """Look at what is due; what was missed is made up for once. Returns how many were looked at."""
+        looked = 0
+        while due := await self._claim():
+            places = asyncio.Semaphore(PLACES)
+            async with asyncio.TaskGroup() as looks:
+                for link in due:
+                    looks.create_task(self._see_to(link, places))
+            looked += len(due)
+        return looked
 
-    async def _enter_due(self) -> tuple[list[Job], bool]:
-        now, jobs = self._clock.now(), list[Job]()
-        async with self._database.write() as transaction:
-            due = await transaction.links.due(now, AT_ONCE)
-            for link in due:
-                account = await transaction.accounts.get(link.account_id)
-                if account is not None and account.is_there and link.is_enabled:
-                    jobs.append(await self._enter(transaction, link, is_scheduled=True))
-            await transaction.links.put_off([(link.id, self._next_of(link, now) if link.is_enabled else None) for link in due])
-        return jobs, len(due) == AT_ONCE
+    async def _claim(self) -> list[Link]:
+        """Those that are due, for nobody else to look at within the lease: a look that is cut short is due again after it."""
+        now = self._clock.now()
+        async with self._database.read() as transaction:
+            if not await transaction.links.has_due(now):
+                return []
+        try:
+            async with self._database.write() as transaction:
+                due = await transaction.links.due(now, AT_ONCE)
+                await transaction.links.put_off([(link.id, now + LEASE if link.is_enabled else None) for link in due])
+        except Clash:
+            return []  # the next tick finds them
+        return [link for link in due if link.is_enabled]
+
+    async def _see_to(self, link: Link, places: asyncio.Semaphore) -> None:
+        async with places:
+            try:
+                await self._look_at(link)
+            except Exception:
+                # The outermost frame of a look: the others go on, and this one is due again when its lease is over.
+                log.exception("a link could not be looked at", extra={"link": link.id})
+
+    async def _look_at(self, link: Link) -> None:
+        next_at = self._next_of(link)
+        async with self._database.read() as transaction:
+            account = await transaction.accounts.get(link.account_id)
+            scope = await _scope_of(transaction, link)
+        if account is None or not account.is_there:
+            async with self._database.write() as transaction:
+                await transaction.links.put_off([(link.id, next_at)])
+            return
+
+        async def make_job(transaction: Transaction, present: Link) -> tuple[Link, Job]:
+            return await self._job(transaction, present, is_scheduled=True)
+
+        await DueCheck(self._downloads.parts, link, scope, make_job=make_job, next_at=next_at).work()
 
     def _next_of(self, link: Link, now: datetime | None = None) -> datetime:
         now = now or self._clock.now()
@@ -301,6 +328,12 @@ class Links:
                 for position, (extractor, item_id) in enumerate(dict.fromkeys(keys))
             ]
             return await transaction.links.add_items(items)
+
+
+async def _scope_of(transaction: Transaction, link: Link) -> str:
+    """Of what comes from it: its owner's alone where a secret is needed for it."""
+    is_private = link.cookies is not None or await cookies_for(transaction, link.account_id, link.url) is not None
+    return scope_of(link.account_id, NOWHERE, is_secret=link.url.is_secret or is_private)
 
 
 def _own(actor: Actor, link: Link | None) -> Link:

@@ -144,10 +144,6 @@ class Jobs(Protocol):
         """
         ...
 
-    async def remove(self, job_id: UUID) -> None:
-        """A look that found nothing leaves nothing."""
-        ...
-
     async def live(self) -> list[Job]:
         """Every pending or processing job, oldest first."""
         ...

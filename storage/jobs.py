@@ -102,9 +102,6 @@ class SqlJobs:
         older = sa.select(jobs).where(*had, jobs.c.id.not_in(newest), ~untold, ~on_its_way)
         return await self._many(older.order_by(jobs.c.created_at.desc(), jobs.c.position, jobs.c.id))
 
-    async def remove(self, job_id: UUID) -> None:
-        await self._connection.execute(sa.delete(jobs).where(jobs.c.id == job_id))
-
     async def live(self) -> list[Job]:
         return await self._many(sa.select(jobs).where(LIVE).order_by(jobs.c.created_at, jobs.c.id))
 
