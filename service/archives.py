@@ -1,12 +1,16 @@
-"""Archives of items that were had, in yt-dlp's own format: a line each, `youtube dQw4w9WgXcQ`."""
+"""Archives of items that were had: a line each, as yt-dlp writes it (`youtube dQw4w9WgXcQ`), or an entry of gallery-dl's
+(`pixiv12345678_p0.jpg`, of which several are one post).
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from service.errors import InvalidArchive
 
 MOST_LINES = 200_000
+_GALLERY = re.compile(r"(?P<category>[a-z][a-z0-9.-]*?[a-z.-])(?P<post>[0-9]+)(?:_[^ ]*)?(?:\.[A-Za-z0-9]+)?", re.ASCII)
 _LONGEST_EXTRACTOR, _LONGEST_ID = 100, 400
 
 
@@ -17,9 +21,13 @@ def read_archive(text: str) -> list[tuple[str, str]]:
         if not line.strip():
             continue
         extractor, _, item_id = line.strip().partition(" ")
+        if not item_id and (entry := _GALLERY.fullmatch(extractor)):
+            extractor, item_id = f"gallery-dl:{entry['category']}", entry["post"]
         is_sound = extractor.isprintable() and item_id.isprintable() and "\0" not in line
         if not item_id or len(extractor) > _LONGEST_EXTRACTOR or len(item_id) > _LONGEST_ID or not is_sound:
-            raise InvalidArchive(f"Line {number} of the archive is not of the form: youtube dQw4w9WgXcQ.")
+            raise InvalidArchive(
+                f"Line {number} of the archive is neither of the form youtube dQw4w9WgXcQ nor of the form pixiv12345678_p0.jpg."
+            )
         keys.append((extractor.lower(), item_id))
         if len(keys) > MOST_LINES:
             raise InvalidArchive(f"An archive has at most {MOST_LINES} lines.")

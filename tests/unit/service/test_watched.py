@@ -74,6 +74,13 @@ def test_an_archive_of_yt_dlp_is_read_in_its_order() -> None:
     assert read_archive("youtube dQw4w9WgXcQ\n\nVimeo 12 34\n") == [("youtube", "dQw4w9WgXcQ"), ("vimeo", "12 34")]
 
 
+def test_entries_of_gallery_dl_name_their_posts() -> None:
+    text = "pixiv12345678_p0.jpg\npixiv12345678_p1.jpg\ndanbooru99\ntwitter17_0_1\n"
+    assert read_archive(text) == [
+        ("gallery-dl:pixiv", "12345678"), ("gallery-dl:pixiv", "12345678"), ("gallery-dl:danbooru", "99"), ("gallery-dl:twitter", "17"),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("text", "line"), [("youtube\n", 1), ("youtube a\nnonsense\n", 2), ("x" * 101 + " a", 1), ("a " + "x" * 401, 1), ("a b\0c", 1)]
 )
