@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 from typing import Any
 
 from telegram import ChatMember
-from telegram.error import TelegramError
+from telegram.error import BadRequest, Forbidden, TelegramError
 from telegram.ext import ExtBot
 
 from bot import wording
@@ -80,15 +81,22 @@ class LinkTeller:
             await self._news.told(news)
             return
         own = Place(chat_id=member.user.id)
+        await self._or_not(news, self._tell_of_problem(news, own, texts_for(member)))
+        await self._or_not(news, self._tell_of_items(news, member))
+        await self._news.told(news)
+
+    async def _or_not(self, news: News, telling: Awaitable[None]) -> None:
+        """Who has left the chat hears nothing there; what belongs elsewhere is told all the same."""
         try:
-            await self._tell_of_problem(news, own, texts_for(member))
-            if news.runs or news.items:
-                place = await self._place_of(news.link, member)
-                await self._bring(news, member, place)
-                await self._name(news, place, texts_for(member))
+            await telling
         except (ChatGone, NotAccepted) as silent:
             log.info("the owner of a link cannot be told: %s", type(silent).__name__, extra={"link": news.link.id})
-        await self._news.told(news)
+
+    async def _tell_of_items(self, news: News, member: Member) -> None:
+        if news.runs or news.items:
+            place = await self._place_of(news.link, member)
+            await self._bring(news, member, place)
+            await self._name(news, place, texts_for(member))
 
     async def _tell_of_problem(self, news: News, place: Place, texts: Texts) -> None:
         name = wording.escaped(news.link.name, 60)
@@ -116,8 +124,10 @@ class LinkTeller:
         """Whoever may only read there must not have a bot write there."""
         try:
             known = await self._bot.get_chat_member(chat_id, user_id)
-        except TelegramError:
+        except (BadRequest, Forbidden):
             return False
+        except TelegramError as broken:
+            raise NotReached from broken
         return known.status in {ChatMember.ADMINISTRATOR, ChatMember.OWNER}
 
     async def _bring(self, news: News, member: Member, place: Place) -> None:

@@ -28,7 +28,7 @@ def read_archive(text: str) -> list[tuple[str, str]]:
             raise InvalidArchive(
                 f"Line {number} of the archive is neither of the form youtube dQw4w9WgXcQ nor of the form pixiv12345678_p0.jpg."
             )
-        keys.append((extractor.lower(), item_id))
+        keys.append((extractor.lower()[:_LONGEST_EXTRACTOR], item_id))
         if len(keys) > MOST_LINES:
             raise InvalidArchive(f"An archive has at most {MOST_LINES} lines.")
     return keys

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -15,7 +16,7 @@ from uuid import UUID
 from service import endings, lists
 from service.cookies import cookies_for
 from service.descriptions import ListItem
-from service.errors import FetchFailed, LimitReached, LinkNotFound, NotAList
+from service.errors import DailyBytesReached, FetchFailed, LimitReached, LinkNotFound, NotAList, NothingHeld, StorageFull
 from service.fetching import Fetcher, Listed, ListingRequest
 from service.locking import insist, lock_payers, payers_of
 from service.model import PUBLIC, STATUS_STEP, Job
@@ -25,9 +26,25 @@ from service.watched import FIRST_ITEMS, MOST_ITEMS, Found, ItemState, Link, Lin
 log = logging.getLogger("magpie.links")
 GONE = frozenset({"no_such_video", "unsupported", NotAList.code})
 """There is nothing to watch; everything else may pass."""
-PASSING = frozenset({"network", "throttled", "truncated", "worker_died", "time_limit", "no_space", "interrupted", "error", "live_stream"})
+PASSING = frozenset(
+    {
+        "network",
+        "throttled",
+        "truncated",
+        "worker_died",
+        "time_limit",
+        "no_space",
+        "interrupted",
+        "error",
+        "live_stream",
+        DailyBytesReached.code,
+        StorageFull.code,
+    }
+)
 """What kept an item from coming and may be over by the next look."""
-MOST_TRIES, TRIED_FOR = 3, timedelta(days=7)
+MOST_TRIES, TRIED_FOR = 3, timedelta(days=60)
+FEWER = (100, 50, 20, 10, 5, 2, 1)
+"""So many are tried where all together are over a limit."""
 WHOLE = 5000
 """So many items of a list are read where the newest do not come first."""
 
@@ -55,6 +72,8 @@ class _New:
     def __init__(self, database: Database, link_id: int, most: int, *, whole: bool = False) -> None:
         self._database, self._link_id, self._most, self._whole = database, link_id, most, whole
         self.items: list[Found] = []
+        self.was_cut = False
+        """Whether there is more that was not looked at."""
 
     async def found(self, items: Sequence[Found]) -> bool:
         async with self._database.read() as transaction:
@@ -64,7 +83,16 @@ class _New:
                 self.items.append(item)
             elif not self._whole:
                 return False
-        return len(self.items) < self._most
+        self.was_cut = len(self.items) >= self._most
+        return not self.was_cut
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Bound:
+    """How many are ordered for the present, and why not more."""
+
+    most: int
+    reached: LimitReached
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +113,7 @@ class _Look:
     async def _whole(self, link: Link) -> None:
         try:
             new, listed = await self._look(link)
-            await self._accept(new, listed)
+            await self._accept_what_fits(new, listed)
         except (FetchFailed, LimitReached, LinkNotFound) as told:
             await self._fail(told.code, told.message)
         except Exception:
@@ -100,16 +128,23 @@ class _Look:
     # --- looking ------------------------------------------------------------------------------------------------
 
     async def _look(self, link: Link) -> tuple[list[Found], Listed]:
-        """What is new, newest first, and what the site says of the whole. Raises `FetchFailed`."""
+        """What is new, newest first, and what the site says of the whole: without a count where not all of it was ever seen.
+
+        Raises `FetchFailed`.
+        """
         new = _New(self._parts.database, link.id, MOST_ITEMS + 1)
         listed = await self._listing(link, new)
         if listed.is_medium and link.type is LinkType.YOUTUBE_CHANNEL:
             raise NotAList
-        if not new.items and link.has_been_looked_at and listed.count is not None and listed.count != link.listed_count:
-            # Something came or went, and not where the newest are: in some lists they are the last.
-            new = _New(self._parts.database, link.id, WHOLE, whole=True)
-            listed = await self._listing(link, new)
-        return new.items, listed
+        if link.has_been_looked_at:
+            was = link.listed_count
+            if was is None or listed.count is None:
+                return new.items, replace(listed, count=None)
+            if listed.count - was != len(new.items):
+                # Something came or went, and not where the newest are: in some lists they are the last.
+                new = _New(self._parts.database, link.id, WHOLE, whole=True)
+                listed = await self._listing(link, new)
+        return new.items, replace(listed, count=None) if new.was_cut else listed
 
     async def _listing(self, link: Link, watcher: _New) -> Listed:
         request = ListingRequest(
@@ -132,13 +167,25 @@ class _Look:
 
     # --- the end ------------------------------------------------------------------------------------------------
 
-    async def _accept(self, new: Sequence[Found], listed: Listed) -> None:
-        """Write down what was found, and order what is wanted. Raises `LimitReached`: then nothing was written."""
-        changed = await insist(lambda: self._write(new, listed))
+    async def _accept_what_fits(self, new: Sequence[Found], listed: Listed) -> None:
+        """Write down what was found, and order what is wanted: over a limit as many as fit, the others at a later look.
+
+        Raises `LimitReached` when none does: then nothing was written.
+        """
+        try:
+            return await self._accept(new, listed)
+        except LimitReached as reached:
+            for most in FEWER:
+                with suppress(LimitReached):
+                    return await self._accept(new, listed, _Bound(most=most, reached=reached))
+            raise
+
+    async def _accept(self, new: Sequence[Found], listed: Listed, bound: _Bound | None = None) -> None:
+        changed = await insist(lambda: self._write(new, listed, bound))
         for job in changed:
             self._parts.events.publish(job)
 
-    async def _write(self, new: Sequence[Found], listed: Listed) -> list[Job]:
+    async def _write(self, new: Sequence[Found], listed: Listed, bound: _Bound | None) -> list[Job]:
         now = self._parts.clock.now()
         async with self._parts.database.write() as transaction:
             link = await self._present(transaction)
@@ -147,13 +194,19 @@ class _Look:
             known = await transaction.links.known(link.id, [item.key for item in new])  # another look may have been faster
             choice = await self._choose(transaction, link, [item for item in new if item.key not in known], now)
             await transaction.links.add_items(choice.items)
-            state = LinkState.ASKS if choice.asks or (link.state is LinkState.ASKS and not choice.orders) else LinkState.OK
-            seen = replace(link.well(now, state), title=listed.title or link.title, listed_count=listed.count)
+            still_asks = link.state is LinkState.ASKS and await transaction.links.count_items(link.id, ItemState.HELD) > 0
+            state = LinkState.ASKS if choice.asks or still_asks else LinkState.OK
+            seen = link.well(now, state)
+            if bound is not None:
+                seen = link.limited(now, bound.reached.code, bound.reached.message)
+            seen = replace(seen, title=listed.title or link.title, listed_count=listed.count)
             await transaction.links.save(seen)
             if not choice.orders:
                 return await self._nothing_new(transaction, seen)
             seen, job = await self._job_of(transaction, seen)
-            family = await ItemOrders(self._parts.quota, self._parts.ids).place(transaction, job, seen, choice.orders)
+            family = await ItemOrders(self._parts.quota, self._parts.ids).place(
+                transaction, job, seen, choice.orders[: bound.most if bound else None]
+            )
             log.info("new items", extra={**self._about, "items": len(family) - 1, "link": link.id})
             return family
 
@@ -191,10 +244,11 @@ class _Look:
             for position, item in enumerate(new)
         ]
         orders = [item for item in items if item.state is ItemState.ORDERED]
+        orders += await transaction.links.waiting(link.id)
         orders += await transaction.links.failed(link.id, PASSING, tries=MOST_TRIES, since=now - TRIED_FOR)
-        if not self._is_scheduled and not asks and not link.download_automatically:
+        if not self._is_scheduled and not asks and not link.download_automatically and link.state is not LinkState.ASKS:
             held = await transaction.links.items(link.id, state=ItemState.HELD, limit=MOST_ITEMS - min(len(orders), MOST_ITEMS))
-            orders += [replace(item, state=ItemState.ORDERED) for item in held]
+            orders += [replace(item, state=ItemState.ORDERED) for item in held if item.url is not None]
         return _Choice(items=tuple(items), orders=tuple(orders), asks=asks)
 
     async def _fail(self, code: str, message: str) -> None:
@@ -230,10 +284,10 @@ class LinkCheck(_Look):
             await self._whole(link)
 
     async def _present(self, transaction: Transaction) -> Link | None:
-        if await self._mine(transaction) is None or self._job.link_id is None:
+        if await self._mine(transaction) is None:
             return None
-        link = await transaction.links.locked(self._job.link_id)
-        if link is None:
+        link = None if self._job.link_id is None else await transaction.links.locked(self._job.link_id)
+        if link is None or link.url != self._job.url:  # deleted, or another address, meanwhile
             raise LinkNotFound
         return link
 
@@ -259,7 +313,7 @@ class LinkCheck(_Look):
             if present is None:
                 return []
             link = None if present.link_id is None else await transaction.links.locked(present.link_id)
-            if link is not None:
+            if link is not None and code != LinkNotFound.code:
                 await self._ill(transaction, link, code, message)
             return await self._end(transaction, present.failed(self._parts.clock.now(), code, message))
 
@@ -277,11 +331,11 @@ MakeJob = Callable[[Transaction, Link], Awaitable[tuple[Link, Job]]]
 
 
 class DueCheck(_Look):
-    """One that is due. Most find nothing, and leave nothing: a job would cost more than the look. `next_at` is when the next one is due."""
+    """One that is due. Most find nothing, and leave nothing: a job would cost more than the look. `next_of` tells when the next is due."""
 
-    def __init__(self, parts: CheckParts, link: Link, scope: str, *, make_job: MakeJob, next_at: datetime) -> None:
+    def __init__(self, parts: CheckParts, link: Link, scope: str, *, make_job: MakeJob, next_of: Callable[[Link], datetime]) -> None:
         super().__init__(parts, scope, is_scheduled=True)
-        self._link, self._make_job, self._next_at = link, make_job, next_at
+        self._link, self._make_job, self._next_of = link, make_job, next_of
 
     async def work(self) -> None:
         """Cut short, it is due again when its lease is over."""
@@ -292,7 +346,7 @@ class DueCheck(_Look):
         present = await transaction.links.locked(self._link.id)
         if present is None or present.url != self._link.url or not present.is_enabled:
             return None
-        return replace(present, next_run_at=self._next_at)
+        return replace(present, next_run_at=self._next_of(present))
 
     async def _job_of(self, transaction: Transaction, link: Link) -> tuple[Link, Job]:
         link, job = await self._make_job(transaction, link)
@@ -333,13 +387,16 @@ class ItemOrders:
         Raises `LimitReached`: then nothing may be kept of it.
         """
         items = [ListItem(url=item.url, title=item.title) for item in orders if item.url is not None]
+        if not items:
+            raise NothingHeld
         once = list({item.url: item for item in items}.values())
         parent = lists.parent_of(job, link.name, once)
         parent = replace(parent, started_at=job.started_at or job.created_at, seq=job.seq + STATUS_STEP)
         await transaction.jobs.save(parent, if_seq=job.seq)
         children = await lists.add_children(transaction, self._quota, self._ids, parent, once)
+        is_told = link.telling is Telling.NOTHING  # also what was announced before is now to be sent
         by_url: dict[str, UUID] = {child.url.text: child.id for child in children}
         for item in orders:
             if item.url is not None:
-                await transaction.links.save_item(replace(item, job_id=by_url.get(item.url.text), tries=item.tries + 1))
+                await transaction.links.save_item(replace(item, job_id=by_url.get(item.url.text), tries=item.tries + 1, is_told=is_told))
         return [parent, *children]

@@ -30,6 +30,8 @@ class News:
     runs: tuple[UUID, ...] = ()
     items: tuple[LinkItem, ...] = ()
     """To be named, newest first."""
+    keys: tuple[tuple[str, str], ...] = ()
+    """Of all items that are told of with this."""
     held: int = 0
 
 
@@ -42,23 +44,23 @@ class LinkNews:
     async def pending(self) -> list[News]:
         now = self._clock.now()
         async with self._database.read() as transaction:
-            links = await transaction.links.with_news(now + SOON)
+            links = await transaction.links.with_news(now + SOON, now - A_DIGEST)
             found = [await self._of(transaction, link) for link in links]
-        return [news for news in found if news.problem or news.runs or news.items]
+        return [news for news in found if news.problem or news.keys]
 
     async def _of(self, transaction: Transaction, link: Link) -> News:
         now = self._clock.now()
         problem = self._problem_of(link)
-        untold = [item for item in await transaction.links.items(link.id, told=False) if item.seen_at > now - FRESH]
+        untold = await transaction.links.items(link.id, told=False)
         held = await transaction.links.count_items(link.id, ItemState.HELD)
-        if link.state is LinkState.ASKS:  # the question stands for all of them
-            untold = [item for item in untold if item.state is not ItemState.HELD]
         if link.telling is Telling.DIGEST and link.told_at is not None and link.told_at > now - A_DIGEST:
-            untold = []
+            untold = []  # it is a problem that is to be told of
         ordered = [item for item in untold if item.state is ItemState.ORDERED and link.telling is Telling.SEND]
         runs = await self._runs_of(transaction, ordered)
-        named = [item for item in untold if item not in ordered]
-        return News(link=link, problem=problem, runs=tuple(runs), items=tuple(named), held=held)
+        asks = link.state is LinkState.ASKS  # then the question stands for all that is held
+        named = [one for one in untold if one not in ordered and one.seen_at > now - FRESH and not (asks and one.state is ItemState.HELD)]
+        keys = [(item.extractor, item.item_id) for item in untold]
+        return News(link=link, problem=problem, runs=tuple(runs), items=tuple(named), keys=tuple(keys), held=held)
 
     def _problem_of(self, link: Link) -> str | None:
         code = ASKS if link.state is LinkState.ASKS else link.problem_code
@@ -73,7 +75,7 @@ class LinkNews:
         runs: dict[UUID, None] = {}
         for item in reversed(items):
             job = await transaction.jobs.get(item.job_id) if item.job_id else None
-            if job is not None and job.parent_id is not None:
+            if job is not None and job.parent_id is not None and job.created_at > self._clock.now() - FRESH:
                 runs[job.parent_id] = None
         return list(runs)
 
@@ -89,6 +91,4 @@ class LinkNews:
             if news.items and link.telling is Telling.DIGEST:
                 link = replace(link, told_at=now)
             await transaction.links.save(link)
-            if news.items or news.runs:
-                seen = max((item.seen_at for item in news.items), default=now)
-                await transaction.links.tell(link.id, max(seen, news.link.last_checked_at or seen))
+            await transaction.links.tell(link.id, news.keys)

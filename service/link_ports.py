@@ -36,8 +36,10 @@ class Links(Protocol):
 
     async def count_of(self, account_id: int) -> int: ...
     async def has_due(self, now: datetime) -> bool: ...
-    async def with_news(self, cookies_until: datetime) -> list[Link]:
-        """Those whose owner may have something to hear: of items, of a problem or a question, of cookies that expire until then."""
+    async def with_news(self, cookies_until: datetime, digest_before: datetime) -> list[Link]:
+        """Those whose owner may have something to hear: of items (in a digest, if the last one was before that), of a problem or a
+        question, of cookies that expire until then.
+        """
         ...
 
     async def trimmed(self) -> list[Link]:
@@ -68,12 +70,16 @@ class Links(Protocol):
 
     async def count_items(self, link_id: int, state: ItemState | None = None) -> int: ...
     async def save_item(self, item: LinkItem) -> None: ...
+    async def waiting(self, link_id: int) -> list[LinkItem]:
+        """What is wanted and was not ordered yet. Newest first."""
+        ...
+
     async def failed(self, link_id: int, codes: Collection[str], *, tries: int, since: datetime) -> list[LinkItem]:
         """What was ordered fewer times than that, was first seen since, and whose download failed for one of these causes. Newest first."""
         ...
 
-    async def tell(self, link_id: int, until: datetime) -> None:
-        """All that was seen until then is told of."""
+    async def tell(self, link_id: int, keys: Sequence[tuple[str, str]]) -> None:
+        """Of these, extractor and id, the owner knows."""
         ...
 
     async def item_of_job(self, job_id: UUID) -> LinkItem | None: ...

@@ -12,6 +12,8 @@ from service.job_pages import JobRows
 from service.model import Job
 from service.ports import Clock, Database, Media
 
+AGAIN = timedelta(minutes=10)
+"""After so long it looks anyway: `keep_last` may have changed, or patience be over."""
 PATIENCE = timedelta(days=1)
 """So long a file is kept beyond the last few when it has not reached its owner's chat yet."""
 log = logging.getLogger("magpie.links")
@@ -32,7 +34,7 @@ class LinkTrims:
     ) -> None:
         self._rows, self._database, self._clock = rows, database, clock
         self._leavings = Leavings(database=database, downloads=downloads, media=media, vaults=vaults)
-        self._may_have_more = True
+        self._may_have_more, self._at = True, self._clock.now()
 
     def heard(self, job: Job) -> None:
         if job.link_id is not None and not job.status.is_live:
@@ -40,9 +42,9 @@ class LinkTrims:
 
     async def trim(self) -> int:
         """Cut short, it goes on at the next one. Returns how many items went."""
-        if not self._may_have_more:
+        now, removed = self._clock.now(), 0
+        if not self._may_have_more and now < self._at + AGAIN:
             return 0
-        self._may_have_more, removed = False, 0
         async with self._database.read() as transaction:
             links = await transaction.links.trimmed()
         for link in links:
@@ -54,4 +56,5 @@ class LinkTrims:
             if old:
                 log.info("older files of a link are gone", extra={"link": link.id, "items": len(old)})
             removed += len(old)
+        self._may_have_more, self._at = False, now
         return removed

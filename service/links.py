@@ -118,15 +118,23 @@ class Links:
     async def remove(self, actor: Actor, link_id: int) -> LinkView:
         """What was downloaded stays; what is under way ends. Raises `LinkNotFound`."""
         view = await self.get(actor, link_id)
-        async with self._database.read() as transaction:
-            live = await transaction.jobs.of_link(link_id, live=True)
-        for job in live:
-            with suppress(JobNotLive):  # it has ended in this moment
-                await self._downloads.cancel(job.id)
-        async with self._database.write() as transaction:
-            await transaction.links.remove(link_id)
-            await transaction.audit.add(self._note(actor, view.link, Act.LINK_REMOVED))
+        while live := await self._removed(actor, view.link):
+            for job in live:
+                with suppress(JobNotLive):  # it has ended in this moment
+                    await self._downloads.cancel(job.id)
         return view
+
+    async def _removed(self, actor: Actor, link: Link) -> list[Job]:
+        """What is still under way for it: then it is not removed yet, and not looked at any more. Raises `LinkNotFound`."""
+        async with self._database.write() as transaction:
+            present = _own(actor, await transaction.links.locked(link.id))
+            live = await transaction.jobs.of_link(link.id, live=True)
+            if live:
+                await transaction.links.save(replace(present, is_enabled=False, next_run_at=None))
+            else:
+                await transaction.links.remove(link.id)
+                await transaction.audit.add(self._note(actor, link, Act.LINK_REMOVED))
+        return live
 
     def _checked(self, link: Link, fields: Mapping[str, Any]) -> Link:
         """Raises `InvalidLink`, `InvalidCookies`."""
@@ -134,16 +142,16 @@ class Links:
         if "cookies" in given:
             text = given.pop("cookies")
             url = given.get("url", link.url)
-            given["cookies"] = netscape(text, _site_of(url)) if text else None
-            given["cookies_until"] = _first_expiry(given["cookies"], self._clock.now()) if text else None
+            given["cookies"] = netscape(text, _site_of(url, text)) if text else None
+            given["told_code"] = None
+            given["cookies_until"] = _last_expiry(given["cookies"]) if text else None
+        if given.get("url", link.url) != link.url:
+            given["told_code"] = None
         changed = replace(link, **given)
         if changed.type.is_gallery != (changed.selection.media_type is MediaType.PICTURE):
             raise InvalidLink("media_type", "Galleries are had as pictures, everything else as video, audio or transcript.")
-        if changed.schedule is not None:
-            Schedule.parse(changed.schedule, changed.timezone)
-        else:
-            Schedule.parse("@daily", changed.timezone)  # the zone is checked, too
-        return changed
+        schedule = Schedule.parse(changed.schedule or "@daily", changed.timezone)  # the zone is checked in any case
+        return replace(changed, schedule=schedule.text) if changed.schedule is not None else changed
 
     def _note(self, actor: Actor, link: Link, act: Act) -> AuditEntry:
         return AuditEntry(
@@ -189,13 +197,16 @@ class Links:
             await lock_payers(transaction, [f"account:{link.account_id}"])
             link = _own(actor, await transaction.links.locked(link_id))
             held = await transaction.links.items(link_id, state=ItemState.HELD)
-            if not held:
+            there = [item for item in held if item.url is not None]
+            if not held or (count and not there):
                 raise NothingHeld
-            chosen = [replace(item, state=ItemState.ORDERED) for item in held[: min(count, MOST_ITEMS)]]
-            for item in held[len(chosen) :]:
+            chosen = [replace(item, state=ItemState.ORDERED) for item in there[: min(count, MOST_ITEMS)]]
+            keys = {(item.extractor, item.item_id) for item in chosen}
+            for item in [one for one in held if (one.extractor, one.item_id) not in keys]:
                 await transaction.links.save_item(replace(item, state=ItemState.KNOWN, is_told=True))
             state = LinkState.OK if link.state is LinkState.ASKS else link.state
-            link = replace(link, state=state, state_since=now if state is not link.state else link.state_since)
+            told = None if link.told_code == LinkState.ASKS.value else link.told_code
+            link = replace(link, state=state, state_since=now if state is not link.state else link.state_since, told_code=told)
             await transaction.links.save(link)
             family: list[Job] = []
             if chosen:
@@ -281,22 +292,21 @@ class Links:
                 log.exception("a link could not be looked at", extra={"link": link.id})
 
     async def _look_at(self, link: Link) -> None:
-        next_at = self._next_of(link)
         async with self._database.read() as transaction:
             account = await transaction.accounts.get(link.account_id)
             scope = await _scope_of(transaction, link)
         if account is None or not account.is_there:
             async with self._database.write() as transaction:
-                await transaction.links.put_off([(link.id, next_at)])
+                await transaction.links.put_off([(link.id, self._next_of(link))])
             return
 
         async def make_job(transaction: Transaction, present: Link) -> tuple[Link, Job]:
             return await self._job(transaction, present, is_scheduled=True)
 
-        await DueCheck(self._downloads.parts, link, scope, make_job=make_job, next_at=next_at).work()
+        await DueCheck(self._downloads.parts, link, scope, make_job=make_job, next_of=self._next_of).work()
 
-    def _next_of(self, link: Link, now: datetime | None = None) -> datetime:
-        now = now or self._clock.now()
+    def _next_of(self, link: Link) -> datetime:
+        now = self._clock.now()
         if link.schedule is None:
             return now + self._interval()
         return Schedule.parse(link.schedule, link.timezone).next_after(now)
@@ -342,9 +352,12 @@ def _own(actor: Actor, link: Link | None) -> Link:
     return link
 
 
-def _site_of(url: MediaUrl) -> str:
-    """The widest site whose cookies may be given for this address. Raises `InvalidCookies`."""
-    for site in reversed(sites_of(url)):
+def _site_of(url: MediaUrl, cookies: str) -> str:
+    """The site whose cookies may be given for this address: the widest, where each cookie says whose it is; else the host alone, since
+    many sites may share a name's end. Raises `InvalidCookies`.
+    """
+    sites = sites_of(url)
+    for site in sites[:1] if cookies.lstrip().startswith(("{", "[")) else reversed(sites):
         try:
             return checked_site(site)
         except InvalidCookies:
@@ -352,9 +365,8 @@ def _site_of(url: MediaUrl) -> str:
     raise InvalidCookies("This address has no site that cookies could be for.")
 
 
-def _first_expiry(cookies: str, now: datetime) -> datetime | None:
-    """When the first of them that has an end comes to it; those that are over already are not counted, unless all are."""
+def _last_expiry(cookies: str) -> datetime | None:
+    """When the last of them that has an end comes to it: short-lived ones stand beside those that matter."""
     seconds = [int(line.split("\t")[4]) for line in cookies.splitlines() if line.count("\t") == 6]  # noqa: PLR2004 - a cookies.txt's
     ends = sorted(datetime.fromtimestamp(one, UTC) for one in seconds if one)
-    later = [end for end in ends if end > now]
-    return later[0] if later else ends[-1] if ends else None
+    return ends[-1] if ends else None

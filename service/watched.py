@@ -211,6 +211,11 @@ class Link:
             self, state=state, state_since=since, problem=None, problem_code=None, told_code=told, failures=0, last_checked_at=now
         )
 
+    def limited(self, now: datetime, code: str, problem: str) -> Link:
+        """Not all that is new could be ordered: the rest is at a later look, which is as soon as usual."""
+        since = self.state_since if self.problem_code == code else now
+        return replace(self, state=LinkState.PAUSED, problem_code=code, problem=problem, state_since=since, failures=0, last_checked_at=now)
+
     def ill(self, now: datetime, state: LinkState, code: str, problem: str) -> Link:
         """Looked at in vain: the next look is put off, further each time."""
         is_same = self.state is state and self.problem_code == code

@@ -95,11 +95,12 @@ class SqlLinks:
     async def has_due(self, now: datetime) -> bool:
         return (await self._connection.execute(sa.select(links.c.id).where(links.c.next_run_at <= now).limit(1))).first() is not None
 
-    async def with_news(self, cookies_until: datetime) -> list[Link]:
+    async def with_news(self, cookies_until: datetime, digest_before: datetime) -> list[Link]:
         untold = sa.select(link_items.c.link_id).where(link_items.c.is_told.is_(False))
+        may_be_told = sa.or_(links.c.telling != Telling.DIGEST.value, links.c.told_at.is_(None), links.c.told_at <= digest_before)
         problem = sa.case((links.c.state == LinkState.ASKS.value, LinkState.ASKS.value), else_=links.c.problem_code)
         news = sa.or_(
-            links.c.id.in_(untold),
+            sa.and_(links.c.id.in_(untold), may_be_told),
             sa.and_(problem.is_not(None), problem.is_distinct_from(links.c.told_code)),
             sa.and_(links.c.cookies_until < cookies_until, links.c.told_code.is_(None)),
         )
@@ -163,6 +164,16 @@ class SqlLinks:
         keys = {name: values.pop(name) for name in ("link_id", "extractor", "item_id")}
         await self._connection.execute(sa.update(link_items).where(*(link_items.c[name] == keys[name] for name in keys)).values(values))
 
+    async def waiting(self, link_id: int) -> list[LinkItem]:
+        query = sa.select(link_items).where(
+            link_items.c.link_id == link_id,
+            link_items.c.state == ItemState.ORDERED.value,
+            link_items.c.job_id.is_(None),
+            link_items.c.url.is_not(None),
+        )
+        found = await self._connection.execute(query.order_by(link_items.c.seen_at.desc(), link_items.c.position))
+        return [self._item(row) for row in found]
+
     async def failed(self, link_id: int, codes: Collection[str], *, tries: int, since: datetime) -> list[LinkItem]:
         query = (
             sa.select(link_items)
@@ -179,10 +190,15 @@ class SqlLinks:
         )
         return [self._item(row) for row in await self._connection.execute(query)]
 
-    async def tell(self, link_id: int, until: datetime) -> None:
-        """All that was seen until then is told of."""
-        untold = [link_items.c.link_id == link_id, link_items.c.is_told.is_(False), link_items.c.seen_at <= until]
-        await self._connection.execute(sa.update(link_items).where(*untold).values(is_told=True))
+    async def tell(self, link_id: int, keys: Sequence[tuple[str, str]]) -> None:
+        if keys:
+            one = [
+                link_items.c.link_id == link_id,
+                link_items.c.extractor == sa.bindparam("extractor_"),
+                link_items.c.item_id == sa.bindparam("id_"),
+            ]
+            told = sa.update(link_items).where(*one).values(is_told=True)
+            await self._connection.execute(told, [{"extractor_": extractor, "id_": item_id} for extractor, item_id in keys])
 
     async def item_of_job(self, job_id: UUID) -> LinkItem | None:
         row = (await self._connection.execute(sa.select(link_items).where(link_items.c.job_id == job_id))).first()

@@ -247,8 +247,12 @@ class LinksEndpoints:
         given = change.model_dump(exclude_unset=True)
         may_be_none = {"cookies", "schedule", "keep_last", "chat_id", "thread_id", "callback_url"}
         fields = {name: value for name, value in given.items() if value is not None or name in may_be_none}
+        if present is not None and fields.get("url") == present.url.shown:
+            del fields["url"]  # as it was read here, without what may be a credential
         if (url := fields.get("url")) is not None:
             fields["url"] = _url(url, "url")
+        if present is not None and present.callback_url is not None and fields.get("callback_url") == present.callback_url.shown:
+            del fields["callback_url"]
         if (callback := fields.get("callback_url")) is not None:
             fields["callback_url"] = _url(callback, "callback_url")
             await self._webhooks.check_callback(caller.account, fields["callback_url"])

@@ -23,6 +23,7 @@ from service.errors import (
     Throttled,
 )
 from service.limits import NoQuota
+from service.link_news import LinkNews
 from service.link_trims import LinkTrims
 from service.links import Links, LinkView
 from service.media_url import MediaUrl
@@ -273,7 +274,7 @@ async def test_what_is_new_comes_also_while_the_owner_has_not_decided(street: St
     street.publishes(140)
     await street.looked(after=timedelta(minutes=61))
     view = await street.see(link)
-    assert (street.came(), view.held, view.link.state) == (["140"], 40, LinkState.OK)
+    assert (street.came(), view.held, view.link.state) == (["140"], 40, LinkState.ASKS)
 
 
 async def test_without_automatic_download_what_is_new_is_held_until_somebody_asks_for_it(street: Street) -> None:
@@ -285,6 +286,60 @@ async def test_without_automatic_download_what_is_new_is_held_until_somebody_ask
     await street.links.trigger(street.owner, link.id)
     await street.looked()
     assert sorted(street.came()) == ["1", "2", "3"]
+
+
+async def test_of_a_large_channel_old_items_do_not_come_when_one_of_them_goes(street: Street) -> None:
+    street.publishes(*range(100, 400))
+    link = await street.watched()
+    await street.links.take(street.owner, link.id, 0)
+    street.house.web.channels[CHANNEL].pop(5)
+    await street.looked(after=timedelta(minutes=61))
+    assert (street.came(), (await street.see(link)).held) == ([], 0)
+
+
+async def test_a_list_that_grows_at_both_ends_comes_whole(street: Street) -> None:
+    street.publishes(1, 2)
+    await street.watched()
+    street.publishes(3)
+    street.house.web.pages["https://example.com/9"] = b"at the end"
+    street.house.web.channels[CHANNEL].append("https://example.com/9")
+    await street.looked(after=timedelta(minutes=61))
+    assert sorted(street.came()) == ["1", "2", "3", "9"]
+
+
+async def test_what_was_announced_and_is_then_taken_is_to_be_sent(street: Street) -> None:
+    street.publishes(1, 2, 3)
+    link = await street.watched(download_automatically=False)
+    news = LinkNews(database=street.house.database, clock=street.house.clock)
+    for told in await news.pending():
+        await news.told(told)
+    assert await news.pending() == []
+    street.house.clock.move(timedelta(days=8))
+    job = await street.links.take(street.owner, link.id, 2)
+    assert job is not None
+    (told,) = await news.pending()
+    assert told.runs == (job.id,)
+
+
+async def test_what_is_found_while_others_are_told_of_is_told_of_next(street: Street) -> None:
+    street.publishes(1)
+    await street.watched()
+    news = LinkNews(database=street.house.database, clock=street.house.clock)
+    (first,) = await news.pending()
+    street.publishes(2)
+    await street.looked(after=timedelta(minutes=61))
+    await news.told(first)
+    (second,) = await news.pending()
+    assert (len(second.runs), second.runs != first.runs) == (1, True)
+
+
+async def test_a_look_by_hand_ends_when_its_link_is_deleted_meanwhile(street: Street) -> None:
+    street.publishes(1)
+    link = await street.add()
+    job = await street.links.trigger(street.owner, link.id)
+    async with street.house.database.write() as transaction:
+        await transaction.links.remove(link.id)
+    assert not (await street.house.ended(job)).status.is_live
 
 
 # --- filters --------------------------------------------------------------------------------------------------------
@@ -398,6 +453,33 @@ async def test_over_a_limit_a_link_pauses_and_what_was_new_comes_later(database_
         quota.is_full = False
         await street.looked(after=timedelta(minutes=61))
         assert sorted(street.came()) == ["1", "2"]
+
+
+class FiveADay(NoQuota):
+    """Takes five a day."""
+
+    def __init__(self) -> None:
+        self.left = 5
+
+    async def admit(self, transaction: Transaction, jobs: Any) -> None:
+        if len(jobs) > self.left:
+            raise LimitReached("You have had your downloads for today.")
+        self.left -= len(jobs)
+
+
+async def test_of_more_than_a_days_allowance_what_fits_comes_and_the_rest_on_the_next_days(database_url: str, tmp_path: Path) -> None:
+    await upgrade(database_url)
+    quota = FiveADay()
+    async with living(House(database_url, tmp_path, quota=quota)) as house:
+        street = await street_of(house)
+        street.publishes(*range(1, 13))
+        link = await street.watched()
+        assert (sorted(map(int, street.came())), (await street.see(link)).link.state) == ([8, 9, 10, 11, 12], LinkState.PAUSED)
+        for _ in range(2):
+            quota.left = 5
+            await street.looked(after=timedelta(hours=25))
+        assert sorted(map(int, street.came())) == list(range(1, 13))
+        assert (await street.see(link)).link.state is LinkState.OK
 
 
 # --- the schedule ---------------------------------------------------------------------------------------------------
