@@ -22,8 +22,12 @@ class Links(Protocol):
         ...
 
     async def of_address(self, account_id: int, url: MediaUrl) -> Link | None: ...
-    async def save(self, link: Link) -> bool:
-        """False, and no change, when another link of the account has this address."""
+    async def save(self, link: Link) -> None:
+        """At the address that it has."""
+        ...
+
+    async def save_elsewhere(self, link: Link) -> bool:
+        """At another address. False, and no change, when another link of the account has it."""
         ...
 
     async def remove(self, link_id: int) -> None:

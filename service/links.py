@@ -106,12 +106,15 @@ class Links:
         async with self._database.write() as transaction:
             present = _own(actor, await transaction.links.locked(link_id))
             changed = self._checked(present, fields)
-            if changed.url != present.url:  # another address is another link, under the same number
-                changed = replace(changed, state=LinkState.NEW, state_since=self._clock.now(), problem=None, problem_code=None, failures=0)
-            was = (present.schedule, present.timezone, present.is_enabled, present.url)
-            if was != (changed.schedule, changed.timezone, changed.is_enabled, changed.url):
-                changed = replace(changed, next_run_at=self._next_of(changed) if changed.is_enabled else None)
-            if not await transaction.links.save(changed):
+            now, next_at = self._clock.now(), changed.next_run_at
+            if (present.schedule, present.timezone, present.is_enabled) != (changed.schedule, changed.timezone, changed.is_enabled):
+                next_at = self._next_of(changed)
+            if (changed.url, changed.type) != (present.url, present.type):  # another list, under the same number
+                changed, next_at = replace(changed, state=LinkState.NEW, state_since=now, problem=None, problem_code=None, failures=0), now
+            changed = replace(changed, next_run_at=next_at if changed.is_enabled else None)
+            if changed.url == present.url:
+                await transaction.links.save(changed)
+            elif not await transaction.links.save_elsewhere(changed):
                 raise SameLink
         return await self.get(actor, link_id)
 
@@ -317,7 +320,7 @@ class Links:
         async with self._database.write() as transaction:
             links, _ = await transaction.links.page(None, limit=2**31 - 1)
             later = now + self._interval()
-            own = [one for one in links if one.schedule is None and one.next_run_at is not None and one.next_run_at > later]
+            own = [one for one in links if one.schedule is None and not one.failures and one.next_run_at and one.next_run_at > later]
             await transaction.links.put_off([(link.id, later) for link in own])
 
     # --- the archive --------------------------------------------------------------------------------------------

@@ -69,14 +69,15 @@ class SqlLinks:
     async def of_address(self, account_id: int, url: MediaUrl) -> Link | None:
         return await self._one(sa.select(links).where(links.c.account_id == account_id, links.c.url_digest == url.digest))
 
-    async def save(self, link: Link) -> bool:
-        """False when another link of the account has this address."""
-        twin = sa.select(links.c.id).where(
-            links.c.account_id == link.account_id, links.c.url_digest == link.url.digest, links.c.id != link.id
-        )
-        if (await self._connection.execute(twin)).first():
-            return False
+    async def save(self, link: Link) -> None:
         await self._connection.execute(sa.update(links).where(links.c.id == link.id).values(self._columns(link)))
+
+    async def save_elsewhere(self, link: Link) -> bool:
+        try:
+            async with self._connection.begin_nested():
+                await self.save(link)
+        except sa.exc.IntegrityError:
+            return False
         return True
 
     async def remove(self, link_id: int) -> None:

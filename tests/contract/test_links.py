@@ -533,6 +533,16 @@ async def test_the_same_link_twice_is_refused_and_another_account_may_have_it(st
     assert (await other.add()).id
 
 
+async def test_a_link_cannot_be_moved_to_where_another_is_already_also_by_two_at_once(street: Street) -> None:
+    assert street.owner.account_id is not None
+    made = [
+        (await street.links.add(street.owner, street.owner.account_id, MediaUrl.parse(f"{CHANNEL}/{number}"), {})).link for number in (1, 2)
+    ]
+    there = {"url": MediaUrl.parse(f"{CHANNEL}/3")}
+    moved = await asyncio.gather(*(street.links.change(street.owner, link.id, there) for link in made), return_exceptions=True)
+    assert sorted(type(one).__name__ for one in moved) == ["LinkView", "SameLink"]
+
+
 async def test_another_accounts_link_does_not_exist(street: Street) -> None:
     link = await street.add()
     bob = (await street_of(street.house, "bob")).owner
