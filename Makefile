@@ -27,10 +27,10 @@ doctor: $(VENV)/.run
 test: $(VENV)/.dev
 	$(BIN)/pytest $(TESTS) $(AT_ONCE) $(ARGS)
 
-# The rest one by one: whole services, killed and started again.
+# The rest two by two: whole services, killed and started again.
 test-all: $(VENV)/.dev
 	$(BIN)/pytest $(TESTS) $(AT_ONCE) $(ARGS)
-	$(BIN)/pytest tests/e2e $(ARGS)
+	$(BIN)/pytest tests/e2e -n 2 --dist loadfile $(ARGS)
 
 # Which branches no test takes. Apart from `test`, whose time it adds a third to.
 coverage: $(VENV)/.dev

@@ -180,12 +180,21 @@ class Zygote:
                     answer.set_exception(ProcessGone())
 
     async def stop(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self.process.kill()
-        await self.process.wait()
+        await killed(self.process)
         self._reading.cancel()
         await asyncio.gather(self._reading, return_exceptions=True)
         self._control.close()
+
+
+async def killed(process: asyncio.subprocess.Process) -> None:
+    """Until it is over. It must lead a process group of its own.
+
+    Not by the process's own `kill`: when it has ended already, that takes away its exit status, and whoever waits for it complains
+    (seen with Python 3.11).
+    """
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
 
 
 async def spawn_zygote(equipment: Equipment, place: Path | None = None) -> Zygote:
@@ -224,9 +233,7 @@ async def spawn_zygote(equipment: Equipment, place: Path | None = None) -> Zygot
         ours.sendall(equipment.to_line())
     except BaseException:
         ours.close()
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+        await killed(process)
         raise
     ours.setblocking(False)  # noqa: FBT003 - the library's signature
     return Zygote(process, ours, place)

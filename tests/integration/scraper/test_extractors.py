@@ -247,7 +247,8 @@ async def test_one_that_never_gets_warm_is_rolled_back(bench: Bench, extractors:
         await until(lambda: extractors.stamp() is None, 30)
         await other.fetch("/media/clip.mp4", *CLIP)
         assert other.fetcher.pool.pids()[:1] == before
-        assert (extractors.chosen(), kept(extractors)) == (None, set())
+        await until(lambda: kept(extractors) == set(), 30)  # the broken one goes behind
+        assert extractors.chosen() is None
     assert "does not start" in caplog.text
 
 
