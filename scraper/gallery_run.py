@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scraper.forks import killed
 from service.errors import TooLarge, Unsupported
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -82,7 +83,7 @@ class Run:
                     raise Unsupported
             return Said(status=await process.wait(), output=bytes(output))
         finally:
-            await asyncio.shield(_ended(process))
+            await asyncio.shield(killed(process))
 
     def _config(self) -> dict[str, Any]:
         proxy = f"http://127.0.0.1:{self.port}"
@@ -126,13 +127,6 @@ class Run:
             "LANG": "C.UTF-8",
             **proxies,
         }
-
-
-async def _ended(process: asyncio.subprocess.Process) -> None:
-    """It and all that is of its group."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    await process.wait()
 
 
 def _bytes_in(directory: Path) -> int:
