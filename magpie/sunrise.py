@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from scraper.forks import killed
 from scraper.tools import FfmpegMissing, find_ffmpeg
 from service.errors import Unavailable
 
@@ -56,7 +57,12 @@ async def run_ffmpeg(directory: Path, *arguments: str | Sequence[str]) -> None:
         raise Unavailable("The sample media cannot be made: there is no ffmpeg.") from None
     quiet = asyncio.subprocess.DEVNULL
     running = await asyncio.create_subprocess_exec(
-        *(str(program), "-nostdin", "-v", "error", "-y", *flat), cwd=directory, stdin=quiet, stdout=quiet, stderr=quiet
+        *(str(program), "-nostdin", "-v", "error", "-y", *flat),
+        cwd=directory,
+        stdin=quiet,
+        stdout=quiet,
+        stderr=quiet,
+        start_new_session=True,
     )
     try:
         async with asyncio.timeout(_WITHIN):
@@ -64,8 +70,6 @@ async def run_ffmpeg(directory: Path, *arguments: str | Sequence[str]) -> None:
     except TimeoutError:
         status = -1
     finally:
-        if running.returncode is None:
-            running.kill()
-            await running.wait()
+        await killed(running)
     if status != 0:
         raise Unavailable("The sample media cannot be made: ffmpeg failed.")

@@ -187,12 +187,12 @@ class Zygote:
 
 
 async def killed(process: asyncio.subprocess.Process) -> None:
-    """Until it is over. It must lead a process group of its own.
+    """With all that is of its group, until it is over. It must lead one: `start_new_session`.
 
     Not by the process's own `kill`: when it has ended already, that takes away its exit status, and whoever waits for it complains
     (seen with Python 3.11).
     """
-    with contextlib.suppress(ProcessLookupError):
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # the latter on macOS, of one that waits to be reaped
         os.killpg(process.pid, signal.SIGKILL)
     await process.wait()
 

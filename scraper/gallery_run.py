@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from scraper.forks import killed
 from service.errors import TooLarge, Unsupported
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -86,7 +87,7 @@ class Run:
                     raise Unsupported
             return Said(status=await process.wait(), output=bytes(output))
         finally:
-            await asyncio.shield(_ended(process))
+            await asyncio.shield(killed(process))
             self._cookies_file.unlink(missing_ok=True)
 
     @property
@@ -151,13 +152,6 @@ def _ranges(posts: range | None, max_items: int) -> dict[str, str]:
         return {"file-range": f"1-{max_items + 1}"}
     some = f"{posts.start}-{posts.stop - 1}"
     return {"post-range": some, "child-range": some, "file-range": f"1-{len(posts) * _FILES_A_POST}"}
-
-
-async def _ended(process: asyncio.subprocess.Process) -> None:
-    """It and all that is of its group."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    await process.wait()
 
 
 def _bytes_in(directory: Path) -> int:

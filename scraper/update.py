@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import re
 import shutil
-import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -16,7 +14,7 @@ from pathlib import Path
 
 from scraper.egress import EgressPolicy
 from scraper.extractors import SOLVER, YTDLP, FreshExtractors, UpdateFailed, order_of, version_in, wanted_solver
-from scraper.forks import Zygote, spawn_zygote
+from scraper.forks import Zygote, killed, spawn_zygote
 from scraper.tools import FfmpegMissing
 from scraper.zygotes import equip
 
@@ -139,9 +137,7 @@ async def _install(requirement: str, target: Path, lock: int) -> None:
     except TimeoutError:
         raise UpdateFailed(f"{requirement} could not be fetched within {_PIP_SECONDS / 60:g} minutes.") from None
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+        await killed(process)
     if process.returncode:
         raise UpdateFailed(f"{requirement} could not be fetched: {_cause(said.decode(errors='replace'))}.")
 

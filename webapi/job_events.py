@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -141,14 +141,9 @@ class JobEventsEndpoints:
         api.route("GET", "/api/jobs/{job_id}/events", access=looks, tags=tags, answers=stream, faults=faults)(self.job_events)
         plain = [*faults, InvalidInput]
         api.route("GET", "/api/jobs/{job_id}/ws", access=looks, tags=tags, answers={101: None}, faults=plain)(self.job_socket)
-        api.route(
-            "GET",
-            "/api/events",
-            access=replace(OWNERS, session=True, other="allowed"),
-            tags=tags,
-            answers=stream,
-            faults=[DownloadSessionNotFound],
-        )(self.events)
+        own, wrong = replace(OWNERS, session=True, other="allowed"), [DownloadSessionNotFound]
+        api.route("GET", "/api/events", access=own, tags=tags, answers=stream, faults=wrong)(self.events)
+        api.route("GET", "/api/events/ws", access=own, tags=tags, answers={101: None}, faults=[*wrong, InvalidInput])(self.events_socket)
 
     # --- one job ----------------------------------------------------------------------------------------------------
 
@@ -211,13 +206,24 @@ class JobEventsEndpoints:
         what is sent nevertheless ends it with 1003.
         """
         known = await self._allowed(caller, job_id, session, expiry, signature)
+
+        async def begin(reader: Reader) -> AsyncIterator[_Sent]:
+            job = (await self._jobs.by_link(known)).job
+            return self._of_job(reader, job, _seen_of(job, last_event_id))
+
+        return await self._socket(request, Watched(job_id=known), begin)
+
+    async def _socket(
+        self, request: web.Request, watched: Watched, begin: Callable[[Reader], Awaitable[AsyncIterator[_Sent]]]
+    ) -> web.WebSocketResponse:
+        """Until there is nothing more to tell, or the other side says or does something. Raises `InvalidInput` for a plain request."""
         socket = web.WebSocketResponse(heartbeat=self._heartbeat, max_msg_size=MAX_GARBAGE, compress=False)
         if not socket.can_prepare(request).ok:
             raise InvalidInput("This address is for WebSocket.")
-        async with self._joined(Watched(job_id=known)) as reader:
-            job = (await self._jobs.by_link(known)).job
+        async with self._joined(watched) as reader:
+            events = await begin(reader)
             await socket.prepare(request)
-            told = asyncio.ensure_future(self._tell(request, socket, self._of_job(reader, job, _seen_of(job, last_event_id))))
+            told = asyncio.ensure_future(self._tell(request, socket, events))
             heard = asyncio.ensure_future(self._hear(socket))
             await asyncio.wait({told, heard}, return_when=asyncio.FIRST_COMPLETED)
             code = heard.result() if heard.done() else WSCloseCode.GOING_AWAY if self._state.is_stopping else WSCloseCode.OK
@@ -279,6 +285,20 @@ class JobEventsEndpoints:
             return web.Response(content_type="text/event-stream")
         async with self._joined(Watched(viewer=viewer)) as reader:
             return await self._stream(request, reader, self._of_viewer(reader, await self._at_first(viewer, last_event_id)))
+
+    async def events_socket(
+        self, *, request: web.Request, caller: Caller, session: ShownSession = None, last_event_id: Annotated[str | None, Query()] = None
+    ) -> web.StreamResponse:
+        """Follow all of one's jobs by WebSocket: the same events, each a text with JSON.
+
+        `last_event_id` is when the last one came, in milliseconds since 1970. What is sent to it ends it with 1003.
+        """
+        viewer = await viewer_of(caller, session, self._sessions)
+
+        async def begin(reader: Reader) -> AsyncIterator[_Sent]:
+            return self._of_viewer(reader, await self._at_first(viewer, last_event_id))
+
+        return await self._socket(request, Watched(viewer=viewer), begin)
 
     async def _at_first(self, viewer: Viewer, last_event_id: str | None) -> list[Job]:
         found: list[Job] = []

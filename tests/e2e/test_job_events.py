@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -190,12 +191,50 @@ async def test_all_of_ones_jobs_are_followed_at_once(service: Running, site: Med
                 last = event.id
             if ended == jobs:
                 break
+    assert ended == jobs
     async with client() as http, http.get(f"{service.url}/api/events", headers={"Last-Event-ID": str(int(last) - 1000)}) as response:
         again = set()
         async for event in events_of(response):
             again.add(event.data["job_uuid"])
             if jobs <= again:
                 break
+    assert jobs <= again
+
+
+async def test_all_of_ones_jobs_are_followed_by_socket_as_well(service: Running, site: MediaSiteProcess) -> None:
+    url = f"{service.url}/api/events/ws"
+    async with client() as http, http.ws_connect(url) as ws:
+        jobs = {asked(service, site.url(f"n/socket{n}.mp4"))["job_uuid"] for n in range(3)}
+        ended = await _ends_of(ws, jobs)
+    assert ended == jobs
+    since = round((time.time() - 1) * 1000)
+    async with client() as http, http.ws_connect(f"{url}?last_event_id={since}") as ws:
+        assert await _ends_of(ws, jobs) == jobs
+
+
+async def _ends_of(ws: aiohttp.ClientWebSocketResponse, jobs: set[str]) -> set[str]:
+    """Of these, those whose end was told; until all were, or the socket closed."""
+    ended: set[str] = set()
+    async for message in ws:
+        job = json.loads(message.data)
+        if job["job_uuid"] in jobs and job["status"] == "completed":
+            ended.add(job["job_uuid"])
+        if ended == jobs:
+            break
+    return ended
+
+
+async def test_who_says_something_to_the_socket_of_all_jobs_is_shown_out(service: Running) -> None:
+    async with client() as http, http.ws_connect(f"{service.url}/api/events/ws") as ws:
+        await ws.send_str("hello")
+        while (await ws.receive()).type is aiohttp.WSMsgType.TEXT:
+            pass
+        assert ws.close_code == aiohttp.WSCloseCode.UNSUPPORTED_DATA
+
+
+def test_the_socket_of_all_jobs_is_for_websocket_and_for_who_is_known(service: Running) -> None:
+    url = f"{service.url}/api/events/ws"
+    assert [requests.get(url, timeout=HANG).status_code, requests.get(url, headers=AFAR, timeout=HANG).status_code] == [400, 401]
 
 
 def test_a_reader_that_does_not_read_is_not_waited_for(service: Running, site: MediaSiteProcess) -> None:
