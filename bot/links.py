@@ -18,6 +18,7 @@ from bot.turning import turn
 from service.errors import CardGone, MagpieError, SameLink
 from service.links import Links, LinkView
 from service.media_url import MediaUrl
+from service.paging import Window
 from service.selection import MediaType, Selection
 from service.watched import MOST_ITEMS, Link, LinkState, LinkType
 
@@ -108,10 +109,10 @@ class LinksPage:
 
     async def _list(self, visit: Visit, skip: int) -> View:
         texts, account = visit.texts, visit.member.account.id
-        found, count = await self._links.page(account, skip=skip, limit=A_PAGE)
-        if not found and skip:  # deleted meanwhile
-            skip = 0
-            found, count = await self._links.page(account, limit=A_PAGE)
+        page = await self._links.page(account, Window(skip=skip, limit=A_PAGE, count_all=True))
+        if not page.entries and skip:  # deleted meanwhile
+            return await self._list(visit, 0)
+        found, count = page.entries, page.count or 0
         if not found:
             return View(texts.links_empty)
         numbered = list(enumerate(found, skip + 1))

@@ -423,7 +423,8 @@ class Downloads:
             raise JobNotRetryable
         if await transaction.jobs.live_twin(job):
             raise Conflict("The same download is under way already.")
-        await self._quota.admit(transaction, [job])
+        if not job.is_look:  # it was not charged the first time either: what it finds is
+            await self._quota.admit(transaction, [job])
         asked = job.asked_again(self._clock.now())
         again = await endings.requeue(transaction, asked)
         if again is asked:  # somebody else was faster
@@ -460,8 +461,7 @@ class Downloads:
         if started is None:
             return
         self._events.publish(started)
-        is_look = started.link_id is not None and started.parent_id is None
-        task = LinkCheck(self._parts, started) if is_look else Run(self._parts, started)
+        task = LinkCheck(self._parts, started) if started.is_look else Run(self._parts, started)
         work = asyncio.create_task(task.work(), name=f"job {job_id}")
         self._running[job_id] = work
         try:

@@ -93,7 +93,7 @@ async def fill_places(transaction: Transaction, quota: Quota, payer: str) -> lis
 def _entry(job: Job, files: list[JobFile]) -> HistoryEntry:
     assert job.ended_at is not None
     outcome = _OUTCOMES[job.status]
-    is_look = job.link_id is not None and job.parent_id is None
+    is_look = job.is_look
     message = {
         Outcome.SUCCESS: "Nothing new." if is_look else f"Downloaded {len(files)} file{'' if len(files) == 1 else 's'}.",
         Outcome.CANCELLED: "Cancelled.",

@@ -88,7 +88,7 @@ class Exports:
 
 async def _links(transaction: Transaction, account: Account) -> list[dict[str, Any]]:
     """Without their cookies: what they are never comes back."""
-    links, _ = await transaction.links.page(account.id, limit=2**31 - 1)
+    links = await transaction.links.all(account.id)
     return [{"link": replace(link, cookies=None), "items": await transaction.links.items(link.id)} for link in links]
 
 

@@ -16,7 +16,7 @@ from uuid import UUID
 from service import endings, lists
 from service.cookies import cookies_for
 from service.descriptions import ListItem
-from service.errors import DailyBytesReached, FetchFailed, LimitReached, LinkNotFound, NotAList, NothingHeld, StorageFull
+from service.errors import DailyBytesReached, FetchFailed, LimitReached, LinkNotFound, NeedsReentry, NotAList, NothingHeld, StorageFull
 from service.fetching import Fetcher, Listed, ListingRequest
 from service.locking import insist, lock_payers, payers_of
 from service.model import PUBLIC, STATUS_STEP, Job
@@ -67,7 +67,10 @@ class CheckParts(Protocol):
 
 
 class _New:
-    """Listens to a listing: what is not known yet, up to the first item that is."""
+    """Listens to a listing: what is not known yet, up to the page that holds the first item that is.
+
+    That page is read to its end, for it is here already: a stream that ended meanwhile may stand below newer items.
+    """
 
     def __init__(self, database: Database, link_id: int, most: int, *, whole: bool = False) -> None:
         self._database, self._link_id, self._most, self._whole = database, link_id, most, whole
@@ -78,11 +81,9 @@ class _New:
     async def found(self, items: Sequence[Found]) -> bool:
         async with self._database.read() as transaction:
             known = await transaction.links.known(self._link_id, [item.key for item in items])
-        for item in items:
-            if item.key not in known:
-                self.items.append(item)
-            elif not self._whole:
-                return False
+        self.items += [item for item in items if item.key not in known]
+        if known and not self._whole:
+            return False
         self.was_cut = len(self.items) >= self._most
         return not self.was_cut
 
@@ -114,7 +115,7 @@ class _Look:
         try:
             new, listed = await self._look(link)
             await self._accept_what_fits(new, listed)
-        except (FetchFailed, LimitReached, LinkNotFound) as told:
+        except (FetchFailed, LimitReached, LinkNotFound, NeedsReentry) as told:
             await self._fail(told.code, told.message)
         except Exception:
             # The outermost loop of a look: a bug in one must not hold up others.
@@ -130,8 +131,10 @@ class _Look:
     async def _look(self, link: Link) -> tuple[list[Found], Listed]:
         """What is new, newest first, and what the site says of the whole: without a count where not all of it was ever seen.
 
-        Raises `FetchFailed`.
+        Raises `FetchFailed`, `NeedsReentry`.
         """
+        if link.unreadable:
+            raise NeedsReentry
         new = _New(self._parts.database, link.id, MOST_ITEMS + 1)
         listed = await self._listing(link, new)
         if listed.is_medium and link.type is LinkType.YOUTUBE_CHANNEL:
@@ -344,8 +347,8 @@ class DueCheck(_Look):
     async def _present(self, transaction: Transaction) -> Link | None:
         await lock_payers(transaction, [f"account:{self._link.account_id}"])
         present = await transaction.links.locked(self._link.id)
-        if present is None or present.url != self._link.url or not present.is_enabled:
-            return None
+        if present is None or present.url != self._link.url or not present.is_enabled or present.account_id != self._link.account_id:
+            return None  # another owner's places are not locked: the look is repeated when its lease is over
         return replace(present, next_run_at=self._next_of(present))
 
     async def _job_of(self, transaction: Transaction, link: Link) -> tuple[Link, Job]:

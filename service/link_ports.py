@@ -8,6 +8,7 @@ from typing import Protocol
 from uuid import UUID
 
 from service.media_url import MediaUrl
+from service.paging import Page, Window
 from service.watched import ItemState, Link, LinkItem
 
 
@@ -34,8 +35,12 @@ class Links(Protocol):
         """With its archive."""
         ...
 
-    async def page(self, account_id: int | None, *, skip: int = 0, limit: int = 100) -> tuple[list[Link], int]:
-        """Oldest first, and how many there are; None: everybody's."""
+    async def page(self, account_id: int | None, window: Window) -> Page[Link]:
+        """Oldest first; None: everybody's."""
+        ...
+
+    async def all(self, account_id: int | None = None) -> list[Link]:
+        """Oldest first; None: everybody's."""
         ...
 
     async def count_of(self, account_id: int) -> int: ...
@@ -70,6 +75,10 @@ class Links(Protocol):
         self, link_id: int, *, state: ItemState | None = None, told: bool | None = None, skip: int = 0, limit: int | None = None
     ) -> list[LinkItem]:
         """Newest first."""
+        ...
+
+    async def counts(self, link_ids: Collection[int]) -> dict[int, tuple[int, int]]:
+        """Of each link that has any: how many items were seen, and how many of them are held."""
         ...
 
     async def count_items(self, link_id: int, state: ItemState | None = None) -> int: ...

@@ -21,6 +21,7 @@ class LinkTicks:
         self._links, self._trims, self._seconds = links, trims, seconds
         self._interval = Settings().link_monitor_interval_minutes
         self._is_changed = False
+        self._trimming = asyncio.Lock()
 
     def set_interval(self, minutes: int) -> None:
         """Of links without a schedule of their own, as the settings now say: it counts from the next beat on."""
@@ -28,15 +29,21 @@ class LinkTicks:
         self._interval = minutes
 
     async def keep(self) -> None:
-        """Until cancelled."""
-        while True:
-            try:
-                if self._is_changed:
-                    self._is_changed = False
-                    await self._links.reschedule()
-                await self._links.tick()
-                await self._trims.trim()
-            except Exception:
-                # The outermost loop: what cannot be done now is due still.
-                log.exception("links that are due could not be looked at")
-            await asyncio.sleep(self._seconds)
+        """Until cancelled. A beat does not wait for the looks of the one before."""
+        async with asyncio.TaskGroup() as beats:
+            while True:
+                beats.create_task(self._beat())
+                await asyncio.sleep(self._seconds)
+
+    async def _beat(self) -> None:
+        try:
+            if self._is_changed:
+                self._is_changed = False
+                await self._links.reschedule()
+            if not self._trimming.locked():
+                async with self._trimming:
+                    await self._trims.trim()
+            await self._links.tick()
+        except Exception:
+            # The outermost frame of a beat: what cannot be done now is due still.
+            log.exception("links that are due could not be looked at")

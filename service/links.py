@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -30,6 +31,7 @@ from service.lists import scope_of
 from service.locking import lock_account, lock_payers
 from service.media_url import MediaUrl
 from service.model import LOCAL_ACCOUNT, DownloadSession, Job, Origin
+from service.paging import Page, Window
 from service.ports import Clock, Database, Ids, JobEvents, Quota, Transaction
 from service.schedule import Schedule
 from service.selection import MediaType, Selection
@@ -39,6 +41,8 @@ log = logging.getLogger("magpie.links")
 MOST_LINKS = 1000
 """Of an account with limits."""
 AT_ONCE = 100
+AT_A_TIME = 2000
+"""Entries of an archive in one transaction: others want to write, too."""
 PLACES = 4
 """Looks at once, of those that are due."""
 LEASE = timedelta(minutes=15)
@@ -74,6 +78,12 @@ class Links:
         self._database, self._downloads, self._fetcher, self._events = database, downloads, fetcher, events
         self._clock, self._ids, self._interval = clock, ids, interval
         self._orders = ItemOrders(quota, ids)
+        self._claimed: deque[Link] = deque()
+        """Due, and for nobody else to look at."""
+        self._claiming = asyncio.Lock()
+        self._looked_at: set[int] = set()
+        """Links that are looked at just now. One that takes longer than its lease is not looked at twice."""
+        self._places_taken = 0
 
     # --- making, changing, deleting -----------------------------------------------------------------------------
 
@@ -141,7 +151,7 @@ class Links:
 
     def _checked(self, link: Link, fields: Mapping[str, Any]) -> Link:
         """Raises `InvalidLink`, `InvalidCookies`."""
-        given = dict(fields)
+        given = {**fields, "unreadable": link.unreadable - fields.keys()}
         if "cookies" in given:
             text = given.pop("cookies")
             url = given.get("url", link.url)
@@ -166,17 +176,17 @@ class Links:
     async def get(self, actor: Actor, link_id: int) -> LinkView:
         """Raises `LinkNotFound`."""
         async with self._database.read() as transaction:
-            return await self._view(transaction, _own(actor, await transaction.links.get(link_id)))
+            return (await self._views(transaction, [_own(actor, await transaction.links.get(link_id))]))[0]
 
-    async def page(self, account_id: int | None, *, skip: int = 0, limit: int = 100) -> tuple[list[LinkView], int]:
-        """Oldest first, and how many there are; None: everybody's."""
+    async def page(self, account_id: int | None, window: Window) -> Page[LinkView]:
+        """Oldest first; None: everybody's."""
         async with self._database.read() as transaction:
-            links, count = await transaction.links.page(account_id, skip=skip, limit=limit)
-            return [await self._view(transaction, link) for link in links], count
+            page = await transaction.links.page(account_id, window)
+            return Page(entries=await self._views(transaction, page.entries), count=page.count, next=page.next)
 
-    async def _view(self, transaction: Transaction, link: Link) -> LinkView:
-        held = await transaction.links.count_items(link.id, ItemState.HELD)
-        return LinkView(link=link, items=await transaction.links.count_items(link.id), held=held)
+    async def _views(self, transaction: Transaction, links: Sequence[Link]) -> list[LinkView]:
+        counts = await transaction.links.counts([link.id for link in links])
+        return [LinkView(link=link, items=items, held=held) for link in links for items, held in [counts.get(link.id, (0, 0))]]
 
     # --- looks at the site --------------------------------------------------------------------------------------
 
@@ -262,15 +272,30 @@ class Links:
     # --- the schedule -------------------------------------------------------------------------------------------
 
     async def tick(self) -> int:
-        """Look at what is due; what was missed is made up for once. Returns how many were looked at."""
+        """Look at what is due, until nothing is; what was missed is made up for once. Returns how many were looked at.
+
+        Beside another call that is at it still, it takes the places that are free: one slow site holds up none but its own links.
+        """
+        async with asyncio.TaskGroup() as places:
+            places_taken = [places.create_task(self._take_a_place()) for _ in range(PLACES - self._places_taken)]
+        return sum(taken.result() for taken in places_taken)
+
+    async def _take_a_place(self) -> int:
         looked = 0
-        while due := await self._claim():
-            places = asyncio.Semaphore(PLACES)
-            async with asyncio.TaskGroup() as looks:
-                for link in due:
-                    looks.create_task(self._see_to(link, places))
-            looked += len(due)
+        self._places_taken += 1
+        try:
+            while link := await self._next_due():
+                await self._see_to(link)
+                looked += 1
+        finally:
+            self._places_taken -= 1
         return looked
+
+    async def _next_due(self) -> Link | None:
+        async with self._claiming:
+            if not self._claimed:
+                self._claimed.extend(await self._claim())
+            return self._claimed.popleft() if self._claimed else None
 
     async def _claim(self) -> list[Link]:
         """Those that are due, for nobody else to look at within the lease: a look that is cut short is due again after it."""
@@ -284,15 +309,17 @@ class Links:
                 await transaction.links.put_off([(link.id, now + LEASE if link.is_enabled else None) for link in due])
         except Clash:
             return []  # the next tick finds them
-        return [link for link in due if link.is_enabled]
+        return [link for link in due if link.is_enabled and link.id not in self._looked_at]
 
-    async def _see_to(self, link: Link, places: asyncio.Semaphore) -> None:
-        async with places:
-            try:
-                await self._look_at(link)
-            except Exception:
-                # The outermost frame of a look: the others go on, and this one is due again when its lease is over.
-                log.exception("a link could not be looked at", extra={"link": link.id})
+    async def _see_to(self, link: Link) -> None:
+        self._looked_at.add(link.id)
+        try:
+            await self._look_at(link)
+        except Exception:
+            # The outermost frame of a look: the others go on, and this one is due again when its lease is over.
+            log.exception("a link could not be looked at", extra={"link": link.id})
+        finally:
+            self._looked_at.discard(link.id)
 
     async def _look_at(self, link: Link) -> None:
         async with self._database.read() as transaction:
@@ -318,9 +345,12 @@ class Links:
         """The interval of the settings was changed: links without a schedule of their own are due by the new one."""
         now = self._clock.now()
         async with self._database.write() as transaction:
-            links, _ = await transaction.links.page(None, limit=2**31 - 1)
             later = now + self._interval()
-            own = [one for one in links if one.schedule is None and not one.failures and one.next_run_at and one.next_run_at > later]
+            own = [
+                one
+                for one in await transaction.links.all()
+                if one.schedule is None and not one.failures and one.next_run_at and one.next_run_at > later
+            ]
             await transaction.links.put_off([(link.id, later) for link in own])
 
     # --- the archive --------------------------------------------------------------------------------------------
@@ -333,14 +363,16 @@ class Links:
 
     async def remember(self, actor: Actor, link_id: int, keys: Sequence[tuple[str, str]]) -> int:
         """These were had before: they are not downloaded. Returns how many were not known. Raises `LinkNotFound`."""
-        now = self._clock.now()
-        async with self._database.write() as transaction:
-            link = _own(actor, await transaction.links.locked(link_id))
-            items = [
-                LinkItem(link_id=link.id, extractor=extractor, item_id=item_id, state=ItemState.KNOWN, seen_at=now, position=position)
-                for position, (extractor, item_id) in enumerate(dict.fromkeys(keys))
-            ]
-            return await transaction.links.add_items(items)
+        now, added = self._clock.now(), 0
+        items = [
+            LinkItem(link_id=link_id, extractor=extractor, item_id=item_id, state=ItemState.KNOWN, seen_at=now, position=position)
+            for position, (extractor, item_id) in enumerate(dict.fromkeys(keys))
+        ]
+        for some in [items[start : start + AT_A_TIME] for start in range(0, len(items), AT_A_TIME)] or [[]]:
+            async with self._database.write() as transaction:
+                _own(actor, await transaction.links.locked(link_id))
+                added += await transaction.links.add_items(some)
+        return added
 
 
 async def _scope_of(transaction: Transaction, link: Link) -> str:

@@ -276,6 +276,11 @@ class Job:
         return self.progress.phase is Phase.ITEMS
 
     @property
+    def is_look(self) -> bool:
+        """Whether it looks at a link, or brought what a look found."""
+        return self.link_id is not None and self.parent_id is None
+
+    @property
     def lane(self) -> str:
         """Jobs of one lane queue behind each other; lanes take turns."""
         return f"account:{self.account_id}" if self.account_id is not None else f"session:{self.download_session_id}"

@@ -191,6 +191,8 @@ class Link:
     feed_epoch: int = 0
     """Raised by what makes the address of its feed void."""
     created_at: datetime
+    unreadable: frozenset[str] = frozenset()
+    """Fields that were encrypted with a key that is not here: they say nothing, and are kept for the key until they are given again."""
 
     def __post_init__(self) -> None:
         if not self.name.strip() or len(self.name) > 200:  # noqa: PLR2004 - it stands on a button's card

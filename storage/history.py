@@ -15,9 +15,9 @@ from service.model import HistoryEntry, JobFile, Origin, Outcome
 from service.paging import EXACT_UP_TO, Mark, Page, Window
 from storage.fetches import insert
 from storage.media_files import SqlMediaFiles
+from storage.paging import LAST_ID
 from storage.tables import history_entries, jobs
 
-LAST_ID = 2**63 - 1
 _SAME = [field.name for field in fields(HistoryEntry) if field.name not in {"origin", "outcome", "files"}]
 """The fields that a column of the same name holds as they are."""
 

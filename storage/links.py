@@ -12,12 +12,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.media_url import MediaUrl
 from service.model import JobStatus
+from service.paging import Mark, Page, Window
 from service.ports import Vault
 from service.selection import Selection
 from service.watched import ItemState, Link, LinkFilters, LinkItem, LinkState, LinkType, Telling
 from storage.fetches import insert
+from storage.paging import LAST_ID, count_of
 from storage.sealed import Sealing
 from storage.tables import jobs, link_items, links
+from storage.vault import UnreadableSecret
 
 AT_ONCE = 500
 """Values in one statement."""
@@ -45,6 +48,9 @@ SAME = (
     "feed_epoch",
 )
 """Columns that hold what the field of this name does."""
+SEALED = ("url", "cookies", "callback_url")
+UNREADABLE = MediaUrl.parse("https://needs-reentry.invalid/")
+"""What stands where an address cannot be read."""
 
 
 class SqlLinks:
@@ -83,11 +89,19 @@ class SqlLinks:
     async def remove(self, link_id: int) -> None:
         await self._connection.execute(sa.delete(links).where(links.c.id == link_id))
 
-    async def page(self, account_id: int | None, *, skip: int = 0, limit: int = 100) -> tuple[list[Link], int]:
+    async def page(self, account_id: int | None, window: Window) -> Page[Link]:
+        """The order is that of the ids: a cursor's moment is not looked at."""
         mine = [] if account_id is None else [links.c.account_id == account_id]
-        count = await self._connection.execute(sa.select(sa.func.count()).select_from(links).where(*mine))
-        found = await self._many(sa.select(links).where(*mine).order_by(links.c.id).offset(skip).limit(limit))
-        return found, int(count.scalar_one())
+        behind = [links.c.id > min(window.after.id.int, LAST_ID)] if window.after else []
+        query = sa.select(links).where(*mine, *behind).order_by(links.c.id).offset(window.skip).limit(window.limit + 1)
+        found = await self._many(query)
+        entries = found[: window.limit]
+        following = Mark(at=entries[-1].created_at, id=UUID(int=entries[-1].id)) if entries and len(found) > window.limit else None
+        return Page(entries=entries, count=await count_of(self._connection, sa.select(links.c.id).where(*mine), window), next=following)
+
+    async def all(self, account_id: int | None = None) -> list[Link]:
+        mine = [] if account_id is None else [links.c.account_id == account_id]
+        return await self._many(sa.select(links).where(*mine).order_by(links.c.id))
 
     async def count_of(self, account_id: int) -> int:
         counted = await self._connection.execute(sa.select(sa.func.count()).select_from(links).where(links.c.account_id == account_id))
@@ -155,6 +169,12 @@ class SqlLinks:
         query = query.order_by(link_items.c.seen_at.desc(), link_items.c.position, link_items.c.extractor, link_items.c.item_id)
         return [self._item(row) for row in await self._connection.execute(query.offset(skip).limit(limit))]
 
+    async def counts(self, link_ids: Collection[int]) -> dict[int, tuple[int, int]]:
+        is_held = sa.case((link_items.c.state == ItemState.HELD.value, 1))
+        query = sa.select(link_items.c.link_id, sa.func.count().label("items"), sa.func.count(is_held).label("held"))
+        found = await self._connection.execute(query.where(link_items.c.link_id.in_(link_ids)).group_by(link_items.c.link_id))
+        return {row.link_id: (row.items, row.held) for row in found}
+
     async def count_items(self, link_id: int, state: ItemState | None = None) -> int:
         query = sa.select(sa.func.count()).select_from(link_items).where(link_items.c.link_id == link_id)
         counted = await self._connection.execute(query if state is None else query.where(link_items.c.state == state.value))
@@ -215,6 +235,11 @@ class SqlLinks:
         return [self.link_of(row) for row in await self._connection.execute(query)]
 
     def _columns(self, link: Link) -> dict[str, Any]:
+        """What cannot be read stays as it is."""
+        kept = link.unreadable | ({"url_digest"} if "url" in link.unreadable else set())
+        return {name: value for name, value in self._all_columns(link).items() if name not in kept}
+
+    def _all_columns(self, link: Link) -> dict[str, Any]:
         return {
             **{name: getattr(link, name) for name in SAME},
             "url": self._sealing.seal_url(link.url),
@@ -230,17 +255,27 @@ class SqlLinks:
         }
 
     def link_of(self, row: sa.Row[Any]) -> Link:
+        """One whose secrets cannot be opened must not hold up others, or its own deletion."""
+        opened, unreadable = dict[str, str | None](), set[str]()
+        for name in SEALED:
+            try:
+                opened[name] = None if getattr(row, name) is None else self._sealing.open(getattr(row, name))
+            except UnreadableSecret:
+                opened[name] = None
+                unreadable.add(name)
+        callback_url = opened["callback_url"]
         return Link(
             **{name: getattr(row, name) for name in (*SAME, "id", "account_id", "created_at")},
-            url=self._sealing.open_url(row.url),
+            url=UNREADABLE if "url" in unreadable else self._sealing.open_url(row.url),
             type=LinkType(row.type),
             tags=tuple(row.tags),
-            cookies=None if row.cookies is None else self._sealing.open(row.cookies),
+            cookies=opened["cookies"],
             filters=LinkFilters.from_json(row.filters),
             selection=Selection.from_key(row.selection),
             telling=Telling(row.telling),
-            callback_url=None if row.callback_url is None else MediaUrl.parse(self._sealing.open(row.callback_url)),
+            callback_url=None if callback_url is None else MediaUrl.parse(callback_url),
             state=LinkState(row.state),
+            unreadable=frozenset(unreadable),
         )
 
     def _item_columns(self, item: LinkItem) -> dict[str, Any]:

@@ -9,6 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.paging import EXACT_UP_TO, Mark, Window
 
+LAST_ID = 2**63 - 1
+"""Of a table that numbers its rows."""
+
 
 def window_of(query: sa.Select[Any], at: sa.ColumnElement[Any], id_: sa.ColumnElement[Any], window: Window) -> sa.Select[Any]:
     """Newest first, one row more than was asked for: it tells whether there is a next page."""

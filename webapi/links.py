@@ -29,9 +29,10 @@ from service.media_url import MediaUrl
 from service.selection import MediaType, Selection
 from service.watched import ItemKind, Link, LinkFilters, LinkState, LinkType, Telling
 from service.webhooks import OwnWebhooks
-from webapi.accounts import BigId, Limit, Skip
+from webapi.accounts import BigId
 from webapi.auth import Caller
 from webapi.contract import ACCOUNTS, OWNERS, Api, Content, Reply
+from webapi.paging import After, Count, Limit, Skip, headers_of, window_of
 from webapi.parameters import Integer, Query
 from webapi.problems import FieldError, invalid
 
@@ -195,11 +196,18 @@ class LinksEndpoints:
         return self._shown(request, await self._links.add(caller.actor, _owner(caller), url, fields))
 
     async def list_links(
-        self, request: web.Request, caller: Caller, skip: Annotated[Skip, Query()] = 0, limit: Annotated[Limit, Query()] = 100
+        self,
+        *,
+        request: web.Request,
+        caller: Caller,
+        skip: Annotated[Skip, Query()] = 0,
+        limit: Annotated[Limit, Query()] = 100,
+        after: Annotated[After | None, Query()] = None,
+        count: Annotated[Count | None, Query()] = None,
     ) -> Reply:
-        """One's own links; superusers see everybody's."""
-        found, count = await self._links.page(None if caller.actor.is_superuser else _owner(caller), skip=skip, limit=limit)
-        return Reply([self._shown(request, view) for view in found], headers={"X-Total-Count": str(count)})
+        """One's own links, oldest first; superusers see everybody's."""
+        page = await self._links.page(None if caller.actor.is_superuser else _owner(caller), window_of(skip, limit, after, count))
+        return Reply([self._shown(request, view) for view in page.entries], headers=headers_of(request, page, limit))
 
     async def get_link(self, request: web.Request, caller: Caller, link_id: BigId) -> LinkOut:
         """One link."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from service.audit import Actor
 from service.errors import (
@@ -25,14 +26,17 @@ from service.errors import (
 from service.limits import NoQuota
 from service.link_news import LinkNews
 from service.link_trims import LinkTrims
-from service.links import Links, LinkView
+from service.links import AT_A_TIME, Links, LinkView
 from service.media_url import MediaUrl
 from service.model import HistoryEntry, Job, JobStatus, Outcome
+from service.paging import Window
 from service.ports import Transaction
 from service.selection import Selection
 from service.watched import FIRST_ITEMS, ItemState, Link, LinkFilters, LinkState, LinkType, Telling
+from storage import tables
 from storage.job_pages import SqlJobPages
 from storage.migrate import upgrade
+from storage.sealed import REENTRY
 from tests.support.house import House, RealIds, living
 
 CHANNEL = "https://example.com/channel"
@@ -63,10 +67,10 @@ class Street:
             self.house.web.pages[address] = f"body {number}".encode()
             known.insert(0, address)
 
-    async def add(self, **fields: Any) -> Link:
+    async def add(self, url: str = CHANNEL, **fields: Any) -> Link:
         assert self.owner.account_id is not None
         fields = {"selection": Selection.of("audio"), **fields}
-        return (await self.links.add(self.owner, self.owner.account_id, MediaUrl.parse(CHANNEL), fields)).link
+        return (await self.links.add(self.owner, self.owner.account_id, MediaUrl.parse(url), fields)).link
 
     async def watched(self, **fields: Any) -> Link:
         """One that was looked at once, with all that was there."""
@@ -86,7 +90,7 @@ class Street:
         else:
             raise AssertionError("still at it after 30 s")
         async with self.house.database.read() as transaction:
-            jobs = [job for link in (await transaction.links.page(None))[0] for job in await transaction.jobs.of_link(link.id, live=False)]
+            jobs = [job for link in await transaction.links.all() for job in await transaction.jobs.of_link(link.id, live=False)]
         return [job for job in jobs if job.created_at == self.house.clock.now()]
 
     async def see(self, link: Link) -> LinkView:
@@ -190,6 +194,16 @@ async def test_a_list_whose_newest_are_the_last_is_read_whole_when_it_grows(stre
     street.house.web.channels[CHANNEL].append("https://example.com/9")
     await street.looked(after=timedelta(minutes=61))
     assert street.came().count("9") == 1
+
+
+async def test_what_stands_below_newer_items_is_found_where_no_count_is_told(street: Street) -> None:
+    street.house.web.says_how_many = False
+    street.publishes(1, 2)
+    await street.watched()
+    street.house.web.pages["https://example.com/9"] = b"a stream that has ended"
+    street.house.web.channels[CHANNEL].insert(1, "https://example.com/9")
+    await street.looked(after=timedelta(minutes=61))
+    assert sorted(street.came()) == ["1", "2", "9"]
 
 
 async def test_two_looks_at_once_download_nothing_twice(street: Street) -> None:
@@ -455,6 +469,18 @@ async def test_over_a_limit_a_link_pauses_and_what_was_new_comes_later(database_
         assert sorted(street.came()) == ["1", "2"]
 
 
+async def test_a_look_that_is_tried_again_is_not_charged(database_url: str, tmp_path: Path) -> None:
+    await upgrade(database_url)
+    async with living(House(database_url, tmp_path, quota=NoRoom())) as house:
+        street = await street_of(house)
+        street.publishes()
+        link = await street.add(is_enabled=False)
+        house.web.failures[CHANNEL] = [Throttled()]
+        job = await street.links.trigger(street.owner, link.id)
+        assert (await house.ended(job)).status is JobStatus.FAILED
+        assert (await house.ended(await house.downloads.retry(job.id))).status is JobStatus.COMPLETED
+
+
 class FiveADay(NoQuota):
     """Takes five a day."""
 
@@ -511,6 +537,42 @@ async def test_a_disabled_link_is_not_looked_at_until_it_is_enabled(street: Stre
     await street.links.change(street.owner, link.id, {"is_enabled": True})
     await street.looked(after=timedelta(minutes=61))
     assert street.came() == ["1"]
+
+
+async def test_a_slow_site_holds_up_no_other_links(street: Street) -> None:
+    street.publishes(1)
+    quick, web = await street.watched(), street.house.web
+    web.channels[f"{CHANNEL}/slow"], web.slow[f"{CHANNEL}/slow"] = [], asyncio.Event()
+    slow = await street.add(f"{CHANNEL}/slow")
+    web.reached.clear()
+    first = asyncio.create_task(street.links.tick())
+    await web.reached.wait()
+    street.house.clock.move(timedelta(minutes=61))
+    async with asyncio.timeout(30):
+        while (await street.see(quick)).link.last_checked_at != street.house.clock.now():
+            await street.links.tick()
+    assert not first.done()
+    web.slow[f"{CHANNEL}/slow"].set()
+    await first
+    assert (await street.see(slow)).link.state is LinkState.OK
+    assert [address for address, _ in web.listed].count(f"{CHANNEL}/slow") == 1, "not again while it is looked at"
+
+
+async def test_a_link_that_gets_another_owner_while_it_is_looked_at_is_looked_at_for_them(street: Street) -> None:
+    street.publishes(1)
+    web, other = street.house.web, await street_of(street.house, "bob")
+    web.slow[CHANNEL] = asyncio.Event()
+    link = await street.add()
+    look = asyncio.create_task(street.links.tick())
+    await web.reached.wait()
+    async with street.house.database.writer.begin() as connection:
+        await connection.execute(sa.update(tables.links).values(account_id=other.owner.account_id))
+    web.slow.pop(CHANNEL).set()
+    await look
+    assert (await other.see(link)).link.state is LinkState.NEW
+    await street.looked(after=timedelta(minutes=16))
+    assert (await other.see(link)).link.state is LinkState.OK
+    assert [entry.items_done for entry in await other.history()] == [1]
 
 
 async def test_a_changed_interval_counts_at_once(street: Street) -> None:
@@ -574,7 +636,7 @@ async def test_another_accounts_link_does_not_exist(street: Street) -> None:
 async def test_what_makes_no_sense_is_refused_and_nothing_is_added(street: Street, fields: dict[str, Any]) -> None:
     with pytest.raises((InvalidLink, InvalidSchedule)):
         await street.add(**fields)
-    assert (await street.links.page(None))[1] == 0
+    assert (await street.links.page(None, Window())).count == 0
 
 
 async def test_a_deleted_link_leaves_its_files_and_its_history(street: Street) -> None:
@@ -584,7 +646,7 @@ async def test_a_deleted_link_leaves_its_files_and_its_history(street: Street) -
     assert len(street.house.stored()) == 1
     (entry,) = await street.history()
     assert (entry.link_id, entry.link_name) == (link.id, link.name)
-    assert (await street.links.page(street.owner.account_id)) == ([], 0)
+    assert (await street.links.page(street.owner.account_id, Window())).entries == []
 
 
 async def test_what_is_under_way_for_a_deleted_link_ends(street: Street) -> None:
@@ -638,6 +700,69 @@ async def test_what_an_archive_says_was_had_is_not_downloaded(street: Street) ->
     assert await street.links.remember(street.owner, link.id, [("site", "1"), ("site", "2"), ("site", "1")]) == 2
     await street.looked()
     assert street.came() == ["3"]
+
+
+async def test_a_long_archive_is_written_bit_by_bit_and_counted_whole(street: Street) -> None:
+    link = await street.add()
+    keys = [("site", str(number)) for number in range(2 * AT_A_TIME + 1)]
+    before = street.house.clock.now()
+    assert await street.links.remember(street.owner, link.id, keys) == len(keys)
+    assert await street.links.remember(street.owner, link.id, [*keys, ("site", "more")]) == 1
+    assert {item.seen_at for item in await street.links.archive(street.owner, link.id)} == {before}
+
+
+async def test_a_page_of_links_tells_where_the_next_begins_and_what_is_counted(street: Street) -> None:
+    street.publishes(*range(1, FIRST_ITEMS + 5))
+    await street.watched()
+    others = [await street.add(f"{CHANNEL}/{number}") for number in range(2)]
+    first = await street.links.page(street.owner.account_id, Window(limit=1))
+    rest = await street.links.page(street.owner.account_id, Window(limit=5, after=first.next))
+    assert [(view.items, view.held) for view in first.entries] == [(FIRST_ITEMS + 4, FIRST_ITEMS + 4)]
+    assert ([view.link.id for view in rest.entries], rest.next) == ([link.id for link in others], None)
+    assert (first.count, rest.count) == (3, 3)
+
+
+# --- secrets that cannot be read -----------------------------------------------------------------------------------
+
+
+async def test_a_link_whose_secret_cannot_be_read_says_so_and_holds_up_no_other(street: Street) -> None:
+    street.publishes(1)
+    lost = await unreadable(street)
+    other = await street.add(f"{CHANNEL}/other")
+    street.house.web.channels[f"{CHANNEL}/other"] = []
+    await street.looked()
+    view = await street.see(lost)
+    assert (view.link.state, view.link.problem_code, street.came()) == (LinkState.PAUSED, "needs_reentry", [])
+    assert (await street.see(other)).link.state is LinkState.OK
+
+
+async def test_a_secret_that_cannot_be_read_is_kept_for_its_key_and_may_be_given_again(street: Street) -> None:
+    street.publishes(1)
+    lost = await unreadable(street)
+    await street.looked()
+    await street.links.change(street.owner, lost.id, {"name": "another name"})
+    assert await stored_cookies(street) == REENTRY
+    await street.links.change(street.owner, lost.id, {"cookies": '{"cookie_name": "cookie_value"}'})
+    await street.looked(after=timedelta(minutes=61))
+    assert ((await street.see(lost)).link.state, street.came()) == (LinkState.OK, ["1"])
+
+
+async def test_a_link_whose_secret_cannot_be_read_may_be_deleted(street: Street) -> None:
+    lost = await unreadable(street)
+    await street.links.remove(street.owner, lost.id)
+    assert (await street.links.page(None, Window())).count == 0
+
+
+async def unreadable(street: Street) -> Link:
+    link = await street.add()
+    async with street.house.database.writer.begin() as connection:
+        await connection.execute(sa.update(tables.links).values(cookies=REENTRY))
+    return link
+
+
+async def stored_cookies(street: Street) -> str:
+    async with street.house.database.reader.connect() as connection:
+        return str((await connection.execute(sa.select(tables.links.c.cookies))).scalar_one())
 
 
 async def test_a_crash_between_look_and_download_loses_and_doubles_nothing(street: Street) -> None:

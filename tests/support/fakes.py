@@ -70,6 +70,10 @@ class FakeWeb:
     """What a listing tells of an item, by its address, where that is more than its id and title."""
     listed: list[tuple[str, int]] = field(default_factory=list)
     """Each listing: its address, and how many pages it asked for."""
+    says_how_many: bool = True
+    """Whether a listing tells how many items there are."""
+    slow: dict[str, asyncio.Event] = field(default_factory=dict)
+    """Listings that are not answered before something happens, by their address."""
     cookies: list[str | None] = field(default_factory=list)
     """What each look and each fetch was given."""
     breaks: list[FetchFailed] = field(default_factory=list)
@@ -167,6 +171,9 @@ class FakeWeb:
         turn = len(self.listed) - 1
         if pending := self.failures.get(address):
             raise pending.pop(0)
+        if address in self.slow:
+            self.reached.set()
+            await self.slow[address].wait()
         is_medium = address not in self.channels
         if is_medium and address not in self.pages:
             raise NoSuchVideo
@@ -178,7 +185,9 @@ class FakeWeb:
             if page and not await watcher.found(page):
                 break
         number = address.rpartition("/")[2]
-        return Listed(title=f"{'Title' if is_medium else 'List'} {number}", count=len(items), is_medium=is_medium)
+        return Listed(
+            title=f"{'Title' if is_medium else 'List'} {number}", count=len(items) if self.says_how_many else None, is_medium=is_medium
+        )
 
     def _found(self, address: str, *, is_gallery: bool) -> Found:
         if address in self.about:

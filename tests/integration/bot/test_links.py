@@ -54,7 +54,7 @@ async def looked(house: ChatHouse, *, after: timedelta = timedelta(0)) -> None:
 
 async def link_of(house: ChatHouse) -> Link:
     async with house.database.read() as transaction:
-        return (await transaction.links.page(None))[0][0]
+        return (await transaction.links.all())[0]
 
 
 async def until_there(house: ChatHouse, count: int, chat_id: int = ALICE) -> list[str]:

@@ -99,7 +99,7 @@ class Station:
     async def save(self, **change: object) -> None:
         self.link = replace(self.link, **change)  # type: ignore[arg-type]
         async with self.database.write() as transaction:
-            assert await transaction.links.save(self.link)
+            await transaction.links.save(self.link)
 
     async def get(self, path: str | None = None, method: str = "GET", **headers: str) -> tuple[int, bytes, Any]:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
