@@ -8,9 +8,10 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 from scraper.egress import EgressPolicy
 from scraper.extractors import SOLVER, YTDLP, FreshExtractors, UpdateFailed, order_of, version_in, wanted_solver
@@ -18,6 +19,8 @@ from scraper.forks import Zygote, killed, spawn_zygote
 from scraper.tools import FfmpegMissing
 from scraper.zygotes import equip
 
+P = ParamSpec("P")
+T = TypeVar("T")
 _PIP_SECONDS = 600.0
 _NOT_REACHED = re.compile(r"retrying|connection|timed out|resolve|proxy|certificate|ssl", re.IGNORECASE)
 
@@ -52,11 +55,11 @@ class Update:
         try:
             with extractors.locked() as lock:
                 extractors.note_try()
-                await asyncio.to_thread(extractors.tidy)
+                await _to_its_end(extractors.tidy)
                 with _directory(extractors, ".new-") as fresh:
                     updated = await self._fetched(fresh, lock)
                 with contextlib.suppress(OSError):  # it is done; what is left over goes the next time
-                    await asyncio.to_thread(extractors.tidy)
+                    await _to_its_end(extractors.tidy)
                 return updated
         except OSError as wrong:
             raise UpdateFailed(f"The extractors in {extractors.root} could not be updated: {wrong.strerror or wrong}.") from wrong
@@ -74,18 +77,13 @@ class Update:
         if solver is not None:
             await _install(f"{SOLVER}=={solver}", fresh, lock)
         await self._prove(fresh, version)
-        putting = asyncio.ensure_future(asyncio.to_thread(self._extractors.put, fresh, version, used))
-        try:
-            await asyncio.shield(putting)
-        except asyncio.CancelledError:
-            await asyncio.wait({putting})  # under the lock, and before what it moves is cleared away
-            raise
+        await _to_its_end(self._extractors.put, fresh, version, used)
         return Updated(before=before, after=version)
 
     async def _prove(self, fresh: Path, version: str) -> None:
         """Start a zygote on it, which extracts a page, downloads and converts. Raises `UpdateFailed`."""
         with _directory(self._extractors, ".smoke-") as state:
-            equipment = await asyncio.to_thread(equip, state, EgressPolicy(), self._plugin_dirs)
+            equipment = await _to_its_end(equip, state, EgressPolicy(), self._plugin_dirs)
             zygote = await spawn_zygote(equipment, fresh)
             try:
                 trouble = await self._trouble_of(zygote, fresh, version)
@@ -116,6 +114,21 @@ def _directory(extractors: FreshExtractors, prefix: str) -> Iterator[Path]:
         yield directory
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+async def _to_its_end(function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+    """In a thread. A cancellation waits for it: until then the lock is kept, and what it works on is not cleared away under it."""
+    work = asyncio.ensure_future(asyncio.to_thread(function, *arguments, **named))
+    cancelled: asyncio.CancelledError | None = None
+    while not work.done():
+        try:
+            await asyncio.wait({work})
+        except asyncio.CancelledError as told:
+            cancelled = told
+    if cancelled is not None:
+        work.exception()  # read, or asyncio complains that nobody did
+        raise cancelled
+    return work.result()
 
 
 # --- pip --------------------------------------------------------------------------------------------------------------

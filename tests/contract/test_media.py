@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -148,6 +149,39 @@ async def test_where_links_cannot_be_the_bytes_are_copied(tmp_path: Path, monkey
     assert copy
     assert copy.read_bytes() == b"x"
     assert copy.stat().st_nlink == 1
+
+
+async def test_a_folder_that_goes_while_the_store_is_listed_does_not_keep_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    media = DiskMedia(tmp_path / "media")
+    await media.adopt(finished(media, b"x"), "downloads/going/1.mp3")
+    await media.adopt(finished(media, b"x"), "downloads/staying/2.mp3")
+    going = tmp_path / "media" / "downloads" / "going"
+    look_into = os.scandir
+
+    def look_too_late(folder: Any) -> Any:
+        if Path(folder) == going:
+            media._remove(going / "1.mp3")
+        return look_into(folder)
+
+    monkeypatch.setattr(os, "scandir", look_too_late)
+    assert [file.path async for file in media.stored()] == ["downloads/staying/2.mp3"]
+    assert not going.exists()
+
+
+async def test_a_file_that_goes_while_the_store_is_listed_does_not_keep_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    media = DiskMedia(tmp_path / "media")
+    await media.adopt(finished(media, b"x"), "downloads/a/going.mp3")
+    await media.adopt(finished(media, b"x"), "downloads/a/staying.mp3")
+    look_at = Path.lstat
+
+    def look_too_late(file: Path) -> os.stat_result:
+        if file.name == "going.mp3":
+            media._remove(file)
+        return look_at(file)
+
+    monkeypatch.setattr(Path, "lstat", look_too_late)
+    assert [file.path async for file in media.stored()] == ["downloads/a/staying.mp3"]
+    assert not (tmp_path / "media" / "downloads" / "a" / "going.mp3").exists()
 
 
 async def test_deleting_the_last_file_removes_the_empty_folders(tmp_path: Path) -> None:

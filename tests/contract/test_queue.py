@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+import sqlalchemy as sa
 
 from service.media_url import MediaUrl
 from service.model import DownloadSession, Job, JobStatus, Origin, Phase
@@ -19,7 +20,8 @@ from service.selection import Selection
 from storage import queue
 from storage.database import SqlDatabase
 from storage.migrate import upgrade
-from storage.queue import JobEngine, WakeableEvent, engine_runs
+from storage.queue import JobEngine, WakeableEvent, WorkerLock, engine_runs, workflow_id
+from tests.support.database import postgres_database
 from tests.support.fakes import FakeClock
 from tests.support.house import House, living
 
@@ -75,6 +77,13 @@ class Bench:
         async with self.database.write() as transaction:
             for job in jobs:
                 await transaction.queue.enqueue(job)
+
+    async def state(self, job: Job) -> str:
+        """As the engine keeps it."""
+        table = "workflow_status" if self.database.is_sqlite else "dbos.workflow_status"
+        async with self.database.reader.connect() as connection:
+            found = await connection.execute(sa.text(f"select status from {table} where workflow_uuid = :id"), {"id": workflow_id(job)})
+        return str(found.scalar_one())
 
     async def settled(self) -> None:
         """The number of places is what was asked for last."""
@@ -239,6 +248,22 @@ async def test_a_job_that_ends_in_time_is_waited_for_and_none_begins_meanwhile(b
     assert bench.begun == [running.id, later.id]
 
 
+async def test_what_is_entered_while_the_engine_drains_stays_in_the_queue_for_others(no_polling: None, bench: Bench) -> None:
+    running, later = bench.job(), bench.job()
+    await bench.enter(running)
+    await bench.until(1)
+    await asyncio.sleep(0.5)  # whoever looks into the queue sleeps again
+    draining = asyncio.create_task(bench.engine.drain(timedelta(seconds=HANG)))
+    await asyncio.sleep(0)
+    await bench.enter(later)
+    assert bench.engine._poll is not None
+    bench.engine._poll.wake(queue.QUEUE_THREAD)  # as its next poll would
+    await asyncio.sleep(1)
+    assert await bench.state(later) == "ENQUEUED"
+    bench.gate.set()
+    await draining
+
+
 async def test_a_job_that_does_not_end_in_time_is_let_go(bench: Bench) -> None:
     await bench.enter(bench.job())
     await bench.until(1)
@@ -260,9 +285,33 @@ async def test_a_wake_up_that_comes_while_the_thread_is_busy_is_not_lost() -> No
     assert woken.wait(60)
 
 
-async def test_peers_take_over_the_jobs_of_a_killed_worker(postgres: object, tmp_path: Path) -> None:
-    from tests.support.database import postgres_database
+@pytest.fixture
+def postgres_url(postgres: object) -> Iterator[str]:
+    yield from postgres_database(postgres, "template_migrated")
 
+
+async def test_a_workers_lock_that_is_closed_is_anothers_to_take(postgres_url: str) -> None:
+    first, second = WorkerLock(postgres_url, "worker"), WorkerLock(postgres_url, "worker")
+    await first.take()
+    taking = asyncio.create_task(second.take())
+    await asyncio.sleep(0.3)
+    assert not taking.done()
+    await first.close()
+    await first.close()
+    await asyncio.wait_for(taking, HANG)
+    await second.close()
+
+
+async def test_an_engine_that_is_stopped_at_once_lets_go_of_its_lock(postgres_url: str) -> None:
+    engine = JobEngine(postgres_url, Bench(postgres_url)._work, width=1)
+    await engine.start()
+    await engine.stop()
+    async with asyncio.timeout(HANG):
+        while await engine_runs(postgres_url):
+            await asyncio.sleep(0.01)
+
+
+async def test_peers_take_over_the_jobs_of_a_killed_worker(postgres: object, tmp_path: Path) -> None:
     for url in postgres_database(postgres):
         await upgrade(url)
         process = subprocess.Popen(

@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import zipfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -166,6 +167,63 @@ async def test_one_that_is_cancelled_leaves_nothing_behind(index: PackageIndex, 
     assert kept(extractors) == set()
     with extractors.locked():
         pass
+
+
+class SlowToPut(FreshExtractors):
+    """To put one to its place takes until `may_put`."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.is_putting, self.may_put = threading.Event(), threading.Event()
+
+    def put(self, fresh: Path, version: str, before: Path | None) -> Path:
+        self.is_putting.set()
+        self.may_put.wait(30)
+        return super().put(fresh, version, before)
+
+
+async def test_one_that_is_cancelled_while_it_is_put_to_its_place_gets_there_whole_and_under_the_lock(
+    index: PackageIndex, extractors: FreshExtractors
+) -> None:
+    index.add_ytdlp(FRESH)
+    slow = SlowToPut(extractors.root)
+    updating = asyncio.create_task(Update(slow).run())
+    await until(slow.is_putting.is_set, 60)
+    for _ in range(2):
+        updating.cancel()
+        await asyncio.wait({updating}, timeout=0.3)
+    with pytest.raises(UpdateUnderWay), extractors.locked():
+        pass
+    slow.may_put.set()
+    with pytest.raises(asyncio.CancelledError):
+        await updating
+    assert (extractors.chosen(), kept(extractors)) == (extractors.root / FRESH, {FRESH})
+
+
+async def test_after_an_update_the_new_one_and_the_one_before_are_kept(index: PackageIndex, extractors: FreshExtractors) -> None:
+    oldest, old = a_release(extractors, "2030.1.0"), a_release(extractors, FRESH)
+    extractors.choose(old, oldest)
+    index.add_ytdlp(FRESHER)
+    assert await Update(extractors).run() == Updated(before=FRESH, after=FRESHER)
+    assert kept(extractors) == {FRESHER, FRESH}
+
+
+class TidyOnce(FreshExtractors):
+    """Can be tidied before an update, and not after it."""
+
+    is_tidy = False
+
+    def tidy(self) -> None:
+        if self.is_tidy:
+            raise OSError(5, "Input/output error")
+        super().tidy()
+        self.is_tidy = True
+
+
+async def test_an_update_that_cannot_tidy_up_after_itself_is_done_all_the_same(index: PackageIndex, extractors: FreshExtractors) -> None:
+    index.add_ytdlp(FRESH)
+    assert await Update(TidyOnce(extractors.root)).run() == Updated(before=OWN, after=FRESH)
+    assert extractors.chosen() == extractors.root / FRESH
 
 
 async def test_the_lock_outlives_a_killed_update_as_long_as_its_pip(index: PackageIndex, extractors: FreshExtractors) -> None:

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from scraper import zygotes
+from scraper.egress import EgressPolicy
+from scraper.equipment import Equipment
 from scraper.fetcher import YtDlpFetcher
+from scraper.forks import Zygote, killed, spawn_zygote
 from scraper.workers import ScraperConfig
 from service.errors import FetchFailed
 from service.fetching import Identified
@@ -35,6 +43,10 @@ async def started(bench: Bench, path: str, *selection: Any, **bounds: Any) -> tu
     async with asyncio.timeout(20):
         await watcher.begun.wait()
     return task, request.directory, watcher
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 async def test_a_cancelled_download_leaves_no_process_and_no_file(bench: Bench) -> None:
@@ -112,10 +124,64 @@ async def test_a_dead_zygote_is_replaced_and_its_jobs_fail_as_passing(bench: Ben
         await other.fetcher.stop()
 
 
-async def test_a_stopped_scraper_leaves_no_process_and_no_descriptor(bench: Bench) -> None:
-    def descriptors() -> int:
-        return len(list(Path("/proc/self/fd").iterdir()))
+async def test_a_zygote_that_cannot_be_replaced_at_once_is_replaced_later(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = await bench_on(bench.site, bench.root / "crowded")
+    refusals = [OSError(errno.EAGAIN, "Resource temporarily unavailable") for _ in range(2)]
 
+    async def spawn_at_last(equipment: Equipment, place: Path | None = None) -> Zygote:
+        if refusals:
+            raise refusals.pop()
+        return await spawn_zygote(equipment, place)
+
+    monkeypatch.setattr(zygotes, "spawn_zygote", spawn_at_last)
+    monkeypatch.setattr(zygotes, "_AGAIN_SECONDS", 0.01)
+    try:
+        (dead,) = other.fetcher.pool.pids()
+        os.kill(dead, signal.SIGKILL)
+        await until(lambda: other.fetcher.pool.pids()[0] != dead)
+        assert refusals == []
+        await other.fetch("/media/clip.mp4", *CLIP)
+    finally:
+        await other.fetcher.stop()
+
+
+async def test_a_zygote_that_cannot_be_told_its_equipment_leaves_no_process_and_no_descriptor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    equipment = zygotes.equip(tmp_path, EgressPolicy(), ())
+    open_before, running_before = descriptors(), set(descendants(os.getpid()))
+
+    def break_off(*_: object) -> None:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr(socket.socket, "sendall", break_off)
+    with pytest.raises(BrokenPipeError) as failure:
+        await spawn_zygote(equipment)
+    assert (max(0, descriptors() - open_before), set(descendants(os.getpid())) - running_before) == (0, set())
+    assert failure.tb, "what it holds on to is not closed for want of a reference"
+
+
+async def test_a_process_that_had_ended_before_it_was_killed_keeps_its_exit_status(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    told, wait = threading.Event(), os.waitpid
+
+    def wait_late(pid: int, options: int) -> tuple[int, int]:
+        if threading.current_thread() is not threading.main_thread():  # the loop's child watcher
+            told.wait(30)
+        return wait(pid, options)
+
+    monkeypatch.setattr(os, "waitpid", wait_late)
+    process = await asyncio.create_subprocess_exec("/bin/sh", "-c", "exit 3", start_new_session=True)
+    await asyncio.to_thread(os.waitid, os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    killing = asyncio.create_task(killed(process))
+    await asyncio.sleep(0)
+    told.set()
+    await killing
+    assert (process.returncode, [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]) == (3, [])
+
+
+async def test_a_stopped_scraper_leaves_no_process_and_no_descriptor(bench: Bench) -> None:
     await bench.fetch("/media/clip.mp4", *CLIP)
     before = descriptors()
     other = await bench_on(bench.site, bench.root / "stopped")
@@ -133,13 +199,13 @@ async def test_twenty_fetches_leave_no_descriptor(bench: Bench) -> None:
         """Each of another trust class, so that every idle worker has been replaced by one of these."""
         for _ in range(number):
             await bench.fetch("/media/clip.mp4", *CLIP, trust_class=os.urandom(4).hex())
-        return len(list(Path("/proc/self/fd").iterdir()))
+        return descriptors()
 
     # As many idle workers as there can be, before the first count: each holds descriptors of its own.
     before = await strangers(2 * bench.fetcher.pool.config.width)
     assert len(bench.fetcher.pool._idle) == bench.fetcher.pool.config.width
     await strangers(20)
-    await until(lambda: len(list(Path("/proc/self/fd").iterdir())) <= before)
+    await until(lambda: descriptors() <= before)
 
 
 async def test_workers_are_used_again_within_a_trust_class_and_never_across(bench: Bench) -> None:
