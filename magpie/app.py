@@ -68,6 +68,7 @@ from storage.backup import BACKUPS, SqlBackups, keeps_any
 from storage.database import SqlDatabase
 from storage.engine_lock import EngineLock
 from storage.feeds import SqlFeeds
+from storage.gallery_archives import gallery_archive
 from storage.job_pages import SqlJobPages
 from storage.metrics import SqlFigures
 from storage.migrate import DatabaseUnusable, upgrade
@@ -88,6 +89,7 @@ from webapi.exports import ExportEndpoint
 from webapi.feeds import FeedAddresses, FeedFiles, FeedsEndpoints
 from webapi.health import HealthEndpoints
 from webapi.history import HistoryEndpoints
+from webapi.in_flight import InFlight
 from webapi.job_events import JobEventsEndpoints
 from webapi.job_views import JobViews
 from webapi.jobs import JobsEndpoints
@@ -131,6 +133,9 @@ class Service:
         self._fetcher.pool.on_other_extractors = self.programs.look_again
         self._events.subscribe(self._meters.heard)
         self._keeping: list[asyncio.Task[None]] = []
+        self._loops: list[asyncio.Task[None]] = []
+        self._chores: asyncio.Task[Any] | None = None
+        self._in_flight = InFlight()
         self.downloads = Downloads(
             database=self._database,
             engine=self._engine,
@@ -217,7 +222,14 @@ class Service:
         self.chat = self._telegram_chat()
         authenticator = self._authenticator()  # first: the pages use its credentials
         self.server = HttpServer(
-            build_app(self._api(), authenticator=authenticator, state=self.state, rates=self.people.rates, meter=self._meters),
+            build_app(
+                self._api(),
+                authenticator=authenticator,
+                state=self.state,
+                rates=self.people.rates,
+                meter=self._meters,
+                in_flight=self._in_flight,
+            ),
             hosts=config.hosts,
             port=config.port,
         )
@@ -230,6 +242,9 @@ class Service:
         await self.messenger.deliver(message_id, number)
 
     async def _sweep(self) -> None:
+        if self.state.state is Stage.IMPORTING:
+            return  # the next hour does it
+        self._chores = asyncio.current_task()
         await self.sessions.flush()  # who was used last is told by what is written down
         await self.messenger.recover()
         await self.sweeper.sweep()
@@ -239,8 +254,12 @@ class Service:
         standstill = ServiceStandstill(
             state=self.state,
             engine=self._engine,
-            write_down=self._write_down,
+            dismiss_readers=self.watching.dismiss_all,
             stop_chat=self._stop_chat,
+            end_requests=self._in_flight.end,
+            stop_loops=self._stop_loops,
+            write_down=self._write_down,
+            start_loops=self._start_loops,
             start_chat=self._start_chat_again,
             refresh=self._refresh,
         )
@@ -259,6 +278,7 @@ class Service:
         await self.sessions.flush()
 
     async def _refresh(self) -> None:
+        self.people.keys.forget_uses()
         await self.people.settings.refresh()
 
     async def _run(self, job_id: UUID) -> None:
@@ -330,7 +350,7 @@ class Service:
         HistoryEndpoints(histories=Histories(self._database), addresses=addresses, clock=self._clock).register(api)
         files = FeedFiles(database=self._database, media=self._media, links=self._links)
         FeedsEndpoints(feeds=self.feeds, files=files, addresses=addresses).register(api)
-        LinksEndpoints(self.watched, webhooks=self.webhooks, feed=self._feed_of).register(api)
+        LinksEndpoints(self.watched, webhooks=self.webhooks, feed=self._feed_of, gallery_archive=gallery_archive).register(api)
         self._add_health(api)
         by_webhook = self.chat is not None and config.webhook_url is not None
         add_webhook(
@@ -513,18 +533,34 @@ class Service:
         await self._engine.start()
         await self.downloads.recover()
         await self._start_chat()
-        self._keeping = [asyncio.create_task(self.people.keep(), name="people")]
         if self.config.update_extractors == "weekly":
             self._keeping.append(asyncio.create_task(weekly_update(self.config, self._clock).keep(), name="weekly update"))
-        self._keeping.append(asyncio.create_task(self._ticks.keep(), name="links"))
-        self._keeping.append(asyncio.create_task(self.failing_sites.keep(self._can_tell), name="failing sites"))
-        if not self._database.is_sqlite:
-            self._keeping.append(asyncio.create_task(self.watching.follow(self._job_rows, self._clock), name="news of jobs"))
+        await self._start_loops()
         await self._tell_setup_code()
         # The first full collection would stall the loop for a tenth of a second.
         gc.collect()
         gc.freeze()
         self.state.move_to(Stage.READY)
+
+    async def _start_loops(self) -> None:
+        """Whatever looks into the database now and then."""
+        await self._stop_loops()
+        self._loops = [
+            asyncio.create_task(self.people.keep(), name="people"),
+            asyncio.create_task(self._ticks.keep(), name="links"),
+            asyncio.create_task(self.failing_sites.keep(self._can_tell), name="failing sites"),
+        ]
+        if not self._database.is_sqlite:
+            self._loops.append(asyncio.create_task(self.watching.follow(self._job_rows, self._clock), name="news of jobs"))
+
+    async def _stop_loops(self) -> None:
+        """The letters that requests have left, and the chores of the hour, too."""
+        await self.people.logins.close()
+        tasks = [*self._loops, *([self._chores] if self._chores is not None else [])]
+        self._loops, self._chores = [], None
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _tell_setup_code(self) -> None:
         """Where nobody is trusted without a credential, the first account cannot be made otherwise."""
@@ -535,6 +571,7 @@ class Service:
         for task in self._keeping:
             task.cancel()
         await asyncio.gather(*self._keeping, return_exceptions=True)
+        await self._stop_loops()
         await self.people.close()
         with suppress(Exception):  # only last-use times: nothing depends on them
             await self.sessions.flush()

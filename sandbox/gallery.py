@@ -34,6 +34,7 @@ class LocalPostExtractor(Extractor):
 
 class LocalPixivExtractor(Extractor):
     category = "pixiv"
+    archive_fmt = "{{id}}{{suffix}}.{{extension}}"
     root = "https://www.pixiv.net"
 
     def post(self, user, number, title, at):
@@ -48,7 +49,7 @@ class LocalPixivExtractor(Extractor):
         yield Message.Directory, "", about
         for page in range(1 + number % 3):
             address = f"{base}/picture/640x480.jpg?n={{about['id']}}_p{{page}}"
-            yield Message.Url, address, text.nameext_from_url(address, {{**about, "num": page}})
+            yield Message.Url, address, text.nameext_from_url(address, {{**about, "num": page, "suffix": f"_p{{page}}"}})
 
 
 class LocalPixivUserExtractor(LocalPixivExtractor):

@@ -21,6 +21,7 @@ is one shorter, and the site is not asked for a second one in vain."""
 ARTISTS = ("author", "user", "artist", "username", "uploader", "owner", "blog_name", "fullname")
 _MOST_LISTS = 10
 _MOST_EMPTY = 10
+_LONGEST_ENTRY = 400
 _DIRECTORY, _URL, _QUEUE = 2, 3, 6
 _NAMES_IN = ("nick", "name", "fullname", "full_name", "displayName", "display_name", "username", "login", "handle")
 _TITLES = ("title", "caption", "content", "description", "text")
@@ -106,7 +107,7 @@ def lists_in(messages: list[Any], address: str) -> list[str]:
 
 def posts_in(messages: list[Any], address: str) -> Iterator[Found]:
     """Each post once, as far as there are files in it."""
-    for about, files in _grouped(messages):
+    for about, files, entries in _grouped(messages):
         url = _address_of(about, files, address)
         if url is None:
             continue
@@ -119,6 +120,7 @@ def posts_in(messages: list[Any], address: str) -> Iterator[Found]:
             title=first_text(about, _TITLES),
             at=_time_of(about),
             kind=ItemKind.PICTURE,
+            entries=entries,
         )
 
 
@@ -133,22 +135,25 @@ def first_text(about: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
     return None
 
 
-def _grouped(messages: list[Any]) -> Iterator[tuple[Mapping[str, Any], list[str]]]:
-    """What is said of a post, and the addresses of its files."""
+def _grouped(messages: list[Any]) -> Iterator[tuple[Mapping[str, Any], list[str], tuple[str, ...]]]:
+    """What is said of a post, the addresses of its files, and what gallery-dl's archive calls them."""
     about: Mapping[str, Any] | None = None
     files: list[str] = []
+    entries: list[str] = []
     for message in messages:
         if message[0] == _DIRECTORY:
             if files and about is not None:
-                yield about, files
-            about, files = message[1], []
+                yield about, files, tuple(entries)
+            about, files, entries = message[1], [], []
         elif message[0] == _URL:
             about = message[2] if about is None else about
             files.append(str(message[1]))
+            if (entry := message[2].get("archive_entry")) and len(entry) <= _LONGEST_ENTRY and entry.isprintable():
+                entries.append(entry)
         elif _refers_only(messages):
-            yield {**message[2], "post_url": message[1]}, []
+            yield {**message[2], "post_url": message[1]}, [], ()
     if files and about is not None:
-        yield about, files
+        yield about, files, tuple(entries)
 
 
 def _refers_only(messages: list[Any]) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import runpy
 import signal
 import sys
+from typing import Any
 
 from scraper import process
 from scraper.egress import EgressPolicy
@@ -42,10 +43,23 @@ def main() -> None:
     guard.install()
     # Optional, and of another licence: it is run here as the program that it is.
     from gallery_dl import extractor as extractors  # type: ignore[import-untyped] # noqa: PLC0415 - after the guard
+    from gallery_dl import formatter, job  # noqa: PLC0415 - as above
 
+    name_entries(job.DataJob, formatter.parse)
     extractors.modules[:] = [name for name in extractors.modules if name not in _NOT_LOADED]
     sys.argv = ["gallery-dl", *sys.argv[5:]]
     runpy.run_module("gallery_dl", run_name="__main__")
+
+
+def name_entries(data_job: type, parse: Any) -> None:
+    """What is told of a file says what gallery-dl's archive would call it, too: `archive_entry`."""
+    tell = data_job.handle_url  # type: ignore[attr-defined]
+
+    def handle_url(self: Any, url: str, about: dict[str, Any]) -> None:
+        named = f"{self.extractor.category}{self.extractor.archive_fmt}" if self.extractor.archive_fmt else None
+        tell(self, url, {**about, "archive_entry": parse(named).format_map(about) if named else None})
+
+    data_job.handle_url = handle_url  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":

@@ -243,6 +243,7 @@ class _Look:
                 seen_at=now,
                 position=position,
                 is_told=item.key not in keys or link.telling is Telling.NOTHING,
+                entries=item.entries,
             )
             for position, item in enumerate(new)
         ]

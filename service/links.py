@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from service.archives import Had
 from service.audit import Act, Actor, AuditEntry
 from service.cookies import checked_site, cookies_for, netscape, sites_of
 from service.downloads import Downloads
@@ -276,8 +277,12 @@ class Links:
 
         Beside another call that is at it still, it takes the places that are free: one slow site holds up none but its own links.
         """
-        async with asyncio.TaskGroup() as places:
-            places_taken = [places.create_task(self._take_a_place()) for _ in range(PLACES - self._places_taken)]
+        try:
+            async with asyncio.TaskGroup() as places:
+                places_taken = [places.create_task(self._take_a_place()) for _ in range(PLACES - self._places_taken)]
+        except asyncio.CancelledError:
+            self._claimed.clear()  # they are due again when their lease is over, unless an import has given their numbers to others
+            raise
         return sum(taken.result() for taken in places_taken)
 
     async def _take_a_place(self) -> int:
@@ -361,12 +366,23 @@ class Links:
             link = _own(actor, await transaction.links.get(link_id))
             return await transaction.links.items(link.id)
 
-    async def remember(self, actor: Actor, link_id: int, keys: Sequence[tuple[str, str]]) -> int:
+    async def remember(self, actor: Actor, link_id: int, had: Sequence[Had]) -> int:
         """These were had before: they are not downloaded. Returns how many were not known. Raises `LinkNotFound`."""
         now, added = self._clock.now(), 0
+        entries: dict[tuple[str, str], list[str]] = {}
+        for one in had:
+            entries.setdefault((one.extractor, one.item_id), []).extend([one.entry] if one.entry else [])
         items = [
-            LinkItem(link_id=link_id, extractor=extractor, item_id=item_id, state=ItemState.KNOWN, seen_at=now, position=position)
-            for position, (extractor, item_id) in enumerate(dict.fromkeys(keys))
+            LinkItem(
+                link_id=link_id,
+                extractor=key[0],
+                item_id=key[1],
+                state=ItemState.KNOWN,
+                seen_at=now,
+                position=position,
+                entries=tuple(named),
+            )
+            for position, (key, named) in enumerate(entries.items())
         ]
         for some in [items[start : start + AT_A_TIME] for start in range(0, len(items), AT_A_TIME)] or [[]]:
             async with self._database.write() as transaction:

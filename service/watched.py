@@ -86,6 +86,8 @@ class Found:
     duration: timedelta | None = None
     at: datetime | None = None
     kind: ItemKind = ItemKind.VIDEO
+    entries: tuple[str, ...] = ()
+    """What gallery-dl's archives call its files."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -253,3 +255,5 @@ class LinkItem:
     position: int = 0
     """Among those that were seen in one look, newest first."""
     is_told: bool = True
+    entries: tuple[str, ...] = ()
+    """What gallery-dl's archives call its files, as far as that is known."""

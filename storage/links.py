@@ -291,6 +291,7 @@ class SqlLinks:
             "seen_at": item.seen_at,
             "position": item.position,
             "is_told": item.is_told,
+            "entries": list(item.entries) or None,
         }
 
     def _item(self, row: sa.Row[Any]) -> LinkItem:
@@ -306,4 +307,5 @@ class SqlLinks:
             seen_at=row.seen_at,
             position=row.position,
             is_told=row.is_told,
+            entries=tuple(row.entries or ()),
         )

@@ -172,6 +172,7 @@ link_items = Table(
     Column("seen_at", UtcDateTime, nullable=False),
     Column("position", sa.Integer, nullable=False, server_default="0"),  # among those that were seen in this moment, newest first
     Column("is_told", sa.Boolean, nullable=False, server_default=sa.true()),  # the owner knows of it
+    Column("entries", sa.JSON(none_as_null=True)),  # what gallery-dl's archives call its files
     Index("ix_link_items_seen", "link_id", "seen_at", "position"),
     Index("ix_link_items_untold", "link_id", sqlite_where=sa.text("not is_told"), postgresql_where=sa.text("not is_told")),
     Index("ix_link_items_job_id", "job_id", sqlite_where=sa.text("job_id is not null"), postgresql_where=sa.text("job_id is not null")),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
@@ -37,6 +38,8 @@ from webapi.parameters import Integer, Query
 from webapi.problems import FieldError, invalid
 
 LINKS = "/api/v1/links"
+SQLITE = "application/vnd.sqlite3"
+ArchiveFormat = Literal["yt-dlp", "gallery-dl"]
 Address = Annotated[str, Field(min_length=1, max_length=4096, json_schema_extra={"format": "uri"})]
 Tags = Annotated[list[Annotated[str, Field(min_length=1, max_length=100)]], Field(max_length=50)]
 
@@ -166,8 +169,15 @@ class Imported(BaseModel):
 class LinksEndpoints:
     """Each caller has links of their own. `feed` gives the address of a link's feed."""
 
-    def __init__(self, links: Links, *, webhooks: OwnWebhooks, feed: Callable[[web.Request, Link], str | None]) -> None:
-        self._links, self._webhooks, self._feed = links, webhooks, feed
+    def __init__(
+        self,
+        links: Links,
+        *,
+        webhooks: OwnWebhooks,
+        feed: Callable[[web.Request, Link], str | None],
+        gallery_archive: Callable[[Sequence[str]], bytes],
+    ) -> None:
+        self._links, self._webhooks, self._feed, self._gallery_archive = links, webhooks, feed, gallery_archive
 
     def register(self, api: Api) -> None:
         tags = ["Links"]
@@ -181,9 +191,7 @@ class LinksEndpoints:
         api.route("POST", f"{one}/trigger-download", access=OWNERS, tags=tags, faults=[LinkNotFound])(self.trigger_link)
         api.route("POST", f"{one}/held", access=OWNERS, tags=tags, faults=[LinkNotFound, NothingHeld, LimitReached])(self.take_held)
         api.route("POST", f"{one}/feed", access=OWNERS, tags=tags, faults=[LinkNotFound])(self.renew_feed)
-        api.route("GET", f"{one}/archive", access=OWNERS, tags=tags, faults=[LinkNotFound], answers={200: Content("text/plain")})(
-            self.get_archive
-        )
+        api.route("GET", f"{one}/archive", access=OWNERS, tags=tags, faults=[LinkNotFound], answers={200: Content("*/*")})(self.get_archive)
         api.route("POST", f"{one}/archive", access=OWNERS, tags=tags, faults=[LinkNotFound, InvalidArchive], max_size=8 * 1024 * 1024)(
             self.put_archive
         )
@@ -237,12 +245,24 @@ class LinksEndpoints:
         present = (await self._links.get(caller.actor, link_id)).link
         return self._shown(request, await self._links.change(caller.actor, link_id, {"feed_epoch": present.feed_epoch + 1}))
 
-    async def get_archive(self, caller: Caller, link_id: BigId) -> Reply:
-        """All items that were seen, as an archive that yt-dlp reads (`--download-archive`)."""
+    async def get_archive(
+        self,
+        caller: Caller,
+        link_id: BigId,
+        format: Annotated[ArchiveFormat, Query()] = "yt-dlp",  # noqa: A002 - its name on the wire
+    ) -> web.StreamResponse:
+        """All items that were seen, as an archive that yt-dlp reads, or gallery-dl (`--download-archive` of both).
+
+        The latter is a database of SQLite with the files of the posts, as far as they are known.
+        """
         items = await self._links.archive(caller.actor, link_id)
+        if format == "gallery-dl":
+            body = await asyncio.to_thread(self._gallery_archive, [entry for item in items for entry in item.entries])
+            headers = {"Content-Disposition": f'attachment; filename="link-{link_id}-archive.sqlite3"'}
+            return web.Response(body=body, content_type=SQLITE, headers=headers)
         text = written_archive((item.extractor, item.item_id) for item in items)
         headers = {"Content-Disposition": f'attachment; filename="link-{link_id}-archive.txt"'}
-        return Reply(web.Response(text=text, content_type="text/plain", charset="utf-8", headers=headers))
+        return web.Response(text=text, content_type="text/plain", charset="utf-8", headers=headers)
 
     async def put_archive(self, caller: Caller, link_id: BigId, given: ArchiveText) -> Imported:
         """Items that were had elsewhere: they are not downloaded."""

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from service.archives import Had
 from service.audit import Actor
 from service.errors import (
     InvalidLink,
@@ -697,17 +698,21 @@ async def test_a_file_that_its_owner_has_still_to_get_stays_for_a_day(street: St
 async def test_what_an_archive_says_was_had_is_not_downloaded(street: Street) -> None:
     street.publishes(1, 2, 3)
     link = await street.add()
-    assert await street.links.remember(street.owner, link.id, [("site", "1"), ("site", "2"), ("site", "1")]) == 2
+    assert await street.links.remember(street.owner, link.id, [had("1"), had("2"), had("1")]) == 2
     await street.looked()
     assert street.came() == ["3"]
 
 
+def had(number: str) -> Had:
+    return Had(extractor="site", item_id=number)
+
+
 async def test_a_long_archive_is_written_bit_by_bit_and_counted_whole(street: Street) -> None:
     link = await street.add()
-    keys = [("site", str(number)) for number in range(2 * AT_A_TIME + 1)]
+    keys = [had(str(number)) for number in range(2 * AT_A_TIME + 1)]
     before = street.house.clock.now()
     assert await street.links.remember(street.owner, link.id, keys) == len(keys)
-    assert await street.links.remember(street.owner, link.id, [*keys, ("site", "more")]) == 1
+    assert await street.links.remember(street.owner, link.id, [*keys, had("more")]) == 1
     assert {item.seen_at for item in await street.links.archive(street.owner, link.id)} == {before}
 
 

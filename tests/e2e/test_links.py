@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import random
 import time
+from pathlib import Path
 from typing import Any
 
 import feedparser  # type: ignore[import-untyped] # it has no types
 import pytest
 import requests
+import yt_dlp
+from gallery_dl import archive as gallery_archives  # type: ignore[import-untyped]
 
 from tests.e2e.conftest import StartService
 from tests.support.running import HANG, LIVE, MediaSiteProcess, Running, eventually, playable
@@ -176,6 +179,35 @@ def test_a_pixiv_users_posts_come_as_pictures(start: StartService) -> None:
     link = int(api(service, "POST", f"{LINKS}/", json={"url": "https://www.pixiv.net/users/2", "type": "pixiv_user"})["id"])
     eventually(lambda: len(came(service, link)) == 2, "both posts have come", within=120)
     assert {file.suffix for file in service.stored()} == {".jpg"}
+
+
+def test_a_channels_archive_is_one_that_yt_dlp_reads(start: StartService, tmp_path: Path) -> None:
+    service = start()
+    link = watch(service, "growarchive3")
+    look(service, link)
+    text = requests.get(f"{service.url}{LINKS}/{link}/archive", timeout=HANG).text
+    (tmp_path / "archive.txt").write_text(text)
+    ids = [line.split()[1] for line in text.splitlines()]
+    with yt_dlp.YoutubeDL({"download_archive": str(tmp_path / "archive.txt")}) as ydl:
+        known = [ydl.in_download_archive({"id": number, "extractor_key": "Youtube"}) for number in ids]
+        assert (len(ids), known, ydl.in_download_archive({"id": "x" * 11, "extractor_key": "Youtube"})) == (3, [True] * 3, False)
+
+
+def test_a_gallerys_archive_is_one_that_gallery_dl_reads(start: StartService, tmp_path: Path) -> None:
+    service = start()
+    new = {"url": "https://www.pixiv.net/users/2", "type": "pixiv_user", "is_enabled": False}
+    link = int(api(service, "POST", f"{LINKS}/", json=new)["id"])
+    archive = {"archive": "pixiv2000001_p0.jpg\npixiv77_p0.png\n"}
+    assert api(service, "POST", f"{LINKS}/{link}/archive", json=archive) == {"added": 2}
+    look(service, link)
+    (second,) = came(service, link)
+    answer = requests.get(f"{service.url}{LINKS}/{link}/archive?format=gallery-dl", timeout=HANG)
+    (tmp_path / "archive.sqlite3").write_bytes(answer.content)
+    own = gallery_archives.connect(str(tmp_path / "archive.sqlite3"), "pixiv", "{id}{suffix}.{extension}")
+    entries = {entry for (entry,) in own.cursor.execute("select entry from archive")}
+    assert entries == {"pixiv2000001_p0.jpg", "pixiv77_p0.png", *(f"pixiv2{second:06d}_p{page}.jpg" for page in range(1 + second % 3))}
+    assert own.check({"id": 77, "suffix": "_p0", "extension": "png"})
+    own.close()
 
 
 def test_of_a_large_channel_nothing_comes_unasked(start: StartService) -> None:

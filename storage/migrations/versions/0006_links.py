@@ -110,6 +110,7 @@ def _items() -> None:
         sa.Column("seen_at", TIME, nullable=False),
         sa.Column("position", sa.Integer(), nullable=False, server_default="0"),
         sa.Column("is_told", sa.Boolean(), nullable=False, server_default=sa.true()),
+        sa.Column("entries", sa.JSON(), nullable=True),
         sa.ForeignKeyConstraint(["link_id"], ["links.id"], name=op.f("fk_link_items_link_id_links"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("link_id", "extractor", "item_id", name=op.f("pk_link_items")),
     )

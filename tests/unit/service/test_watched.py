@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.archives import read_archive, written_archive
+from service.archives import Had, read_archive, written_archive
 from service.errors import InvalidArchive, InvalidLink
 from service.media_url import MediaUrl
 from service.watched import Found, ItemKind, LinkFilters
@@ -71,14 +71,17 @@ def test_filters_come_back_from_json_as_they_were(filters: LinkFilters) -> None:
 
 
 def test_an_archive_of_yt_dlp_is_read_in_its_order() -> None:
-    assert read_archive("youtube dQw4w9WgXcQ\n\nVimeo 12 34\n") == [("youtube", "dQw4w9WgXcQ"), ("vimeo", "12 34")]
+    assert read_archive("youtube dQw4w9WgXcQ\n\nVimeo 12 34\n") == [
+        Had(extractor="youtube", item_id="dQw4w9WgXcQ"),
+        Had(extractor="vimeo", item_id="12 34"),
+    ]
 
 
 def test_entries_of_gallery_dl_name_their_posts() -> None:
-    text = "pixiv12345678_p0.jpg\npixiv12345678_p1.jpg\ndanbooru99\ntwitter17_0_1\n"
-    assert read_archive(text) == [
-        ("gallery-dl:pixiv", "12345678"), ("gallery-dl:pixiv", "12345678"), ("gallery-dl:danbooru", "99"), ("gallery-dl:twitter", "17"),
-    ]  # fmt: skip
+    lines = ["pixiv12345678_p0.jpg", "pixiv12345678_p1.jpg", "danbooru99", "twitter17_0_1"]
+    posts = [("pixiv", "12345678"), ("pixiv", "12345678"), ("danbooru", "99"), ("twitter", "17")]
+    named = [Had(extractor=f"gallery-dl:{site}", item_id=post, entry=line) for line, (site, post) in zip(lines, posts, strict=True)]
+    assert read_archive("\n".join(lines)) == named
 
 
 @pytest.mark.parametrize(
