@@ -20,7 +20,7 @@ from service.links import Links, LinkView
 from service.media_url import MediaUrl
 from service.paging import Window
 from service.selection import MediaType, Selection
-from service.watched import MOST_ITEMS, Link, LinkState, LinkType
+from service.watched import MOST_ITEMS, Link, LinkState, LinkType, first_name
 
 KIND = "links"
 A_PAGE = 6
@@ -60,7 +60,7 @@ class LinksPage:
         """Raises what `Links.add` raises."""
         preferred = visit.member.preferences.selection
         kind = next((kind for site, kind in _GALLERIES.items() if url.is_on(frozenset({site}))), LinkType.YOUTUBE_CHANNEL)
-        fields: dict[str, object] = {"type": kind, "name": (name or url.host)[:200]}
+        fields: dict[str, object] = {"type": kind, "name": (name or first_name(url))[:200]}
         if not kind.is_gallery:
             is_usual = preferred is not None and preferred.media_type in {MediaType.VIDEO, MediaType.AUDIO}
             fields["selection"] = preferred if is_usual else Selection.of()

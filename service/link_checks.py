@@ -202,7 +202,7 @@ class _Look:
             seen = link.well(now, state)
             if bound is not None:
                 seen = link.limited(now, bound.reached.code, bound.reached.message)
-            seen = replace(seen, title=listed.title or link.title, listed_count=listed.count)
+            seen = seen.titled(listed.title, listed.count)
             await transaction.links.save(seen)
             if not choice.orders:
                 return await self._nothing_new(transaction, seen)

@@ -36,7 +36,7 @@ from service.paging import Page, Window
 from service.ports import Clock, Database, Ids, JobEvents, Quota, Transaction
 from service.schedule import Schedule
 from service.selection import MediaType, Selection
-from service.watched import MOST_ITEMS, ItemState, Link, LinkItem, LinkState, LinkType
+from service.watched import MOST_ITEMS, ItemState, Link, LinkItem, LinkState, LinkType, first_name
 
 log = logging.getLogger("magpie.links")
 MOST_LINKS = 1000
@@ -98,7 +98,7 @@ class Links:
         await self._fetcher.check_address(url)
         kind = fields.get("type", LinkType.YOUTUBE_CHANNEL)
         usual = Selection.of(MediaType.PICTURE.value) if kind.is_gallery else Selection.of()
-        basis = Link(id=0, account_id=account_id, url=url, name=url.host, selection=usual, state_since=now, created_at=now)
+        basis = Link(id=0, account_id=account_id, url=url, name=first_name(url), selection=usual, state_since=now, created_at=now)
         link = self._checked(basis, fields)
         async with self._database.write() as transaction:
             account = await lock_account(transaction, account_id)

@@ -18,7 +18,7 @@ MOST_ITEMS = 200
 """At a later look: as after a long time without one."""
 BACK_OFF = (timedelta(minutes=15), timedelta(hours=1), timedelta(hours=4), timedelta(hours=12), timedelta(hours=24))
 """After one failure in a row, two, and so on."""
-_MOST_TAGS, _MOST_KEPT = 50, 100_000
+_MOST_TAGS, _MOST_KEPT, _LONGEST_NAME = 50, 100_000, 200
 
 
 class LinkType(StrEnum):
@@ -145,6 +145,11 @@ class LinkFilters:
         return cls(**{**told, "since": date.fromisoformat(since) if since else None, "kinds": kinds})
 
 
+def first_name(url: MediaUrl) -> str:
+    """Of a link that nobody gave a name, until its site has told its title."""
+    return url.shown.partition("://")[2].removeprefix("www.").partition("?")[0].rstrip("/")[:_LONGEST_NAME] or url.host
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
     """A watched address, and how it is watched."""
@@ -197,12 +202,17 @@ class Link:
     """Fields that were encrypted with a key that is not here: they say nothing, and are kept for the key until they are given again."""
 
     def __post_init__(self) -> None:
-        if not self.name.strip() or len(self.name) > 200:  # noqa: PLR2004 - it stands on a button's card
+        if not self.name.strip() or len(self.name) > _LONGEST_NAME:
             raise InvalidLink("name", "A name has 1 to 200 characters.")
         if len(self.tags) > _MOST_TAGS or any(not tag.strip() or len(tag) > 100 for tag in self.tags):  # noqa: PLR2004 - as for names
             raise InvalidLink("tags", f"There are at most {_MOST_TAGS} tags of 1 to 100 characters.")
         if self.keep_last is not None and not 1 <= self.keep_last <= _MOST_KEPT:
             raise InvalidLink("keep_last", f"keep_last is from 1 to {_MOST_KEPT}.")
+
+    def titled(self, title: str | None, count: int | None) -> Link:
+        """As the site calls it, and how many items it says there are. What nobody gave a name gets this one."""
+        name = (title or "").strip()[:_LONGEST_NAME] if self.name == first_name(self.url) else ""
+        return replace(self, title=title or self.title, name=name or self.name, listed_count=count)
 
     @property
     def has_been_looked_at(self) -> bool:

@@ -77,7 +77,7 @@ class Street:
         """One that was looked at once, with all that was there."""
         link = await self.add(**fields)
         await self.looked()
-        return link
+        return (await self.see(link)).link
 
     async def looked(self, *, after: timedelta = timedelta(0)) -> list[Job]:
         """What is due is looked at, and what it found has come. Returns the looks that left something."""
@@ -205,6 +205,14 @@ async def test_what_stands_below_newer_items_is_found_where_no_count_is_told(str
     street.house.web.channels[CHANNEL].insert(1, "https://example.com/9")
     await street.looked(after=timedelta(minutes=61))
     assert sorted(street.came()) == ["1", "2", "9"]
+
+
+async def test_a_link_that_nobody_named_is_called_what_the_site_calls_it(street: Street) -> None:
+    link, named = await street.add(), await street.add(f"{CHANNEL}/2", name="Mine")
+    street.house.web.channels |= {CHANNEL: [], f"{CHANNEL}/2": []}
+    await street.looked()
+    names = [(await street.see(one)).link.name for one in (link, named)]
+    assert (link.name, names) == ("example.com/channel", ["List channel", "Mine"])
 
 
 async def test_two_looks_at_once_download_nothing_twice(street: Street) -> None:

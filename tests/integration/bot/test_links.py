@@ -43,7 +43,7 @@ async def watches(house: ChatHouse, *numbers: int) -> User:
     publishes(house, *numbers)
     alice = house.api.user(ALICE)
     await alice.says(f"/link {CHANNEL}")
-    await house.until_sent(ALICE, "I watch example.com now")
+    await house.until_sent(ALICE, "I watch example.com/channel now")
     return alice
 
 
@@ -127,7 +127,7 @@ async def test_a_throttled_link_says_so_once(house: ChatHouse) -> None:
     await watches(house, 1)
     house.web.failures[CHANNEL] = [Throttled(), Throttled()]
     await looked(house)
-    await house.until_sent(ALICE, "I could not look at example.com")
+    await house.until_sent(ALICE, "I could not look at example.com/channel")
     await looked(house, after=timedelta(hours=2))
 
     async def failed_twice() -> bool:
@@ -146,8 +146,8 @@ async def test_the_list_opens_a_link_to_pause_go_on_and_delete(house: ChatHouse)
     await alice.presses(page, "👁 1")
     shown = await house.until_sent(ALICE, "Not looked at yet")
     await alice.presses(shown, "⏸ Pause")
-    await alice.presses(await house.until_sent(ALICE, "⏸ example.com"), "▶ Go on")
-    await alice.presses(await house.until_sent(ALICE, "👁 example.com"), "🗑 Delete")
+    await alice.presses(await house.until_sent(ALICE, "⏸ example.com/channel"), "▶ Go on")
+    await alice.presses(await house.until_sent(ALICE, "👁 example.com/channel"), "🗑 Delete")
     await alice.presses(await house.until_sent(ALICE, "no longer?"), "Yes, stop watching")
     await house.until_sent(ALICE, "I watch nothing for you yet")
 
@@ -200,7 +200,7 @@ async def test_what_is_only_announced_is_named_and_not_sent(house: ChatHouse) ->
     await watches(house, 1, 2)
     await change(house, telling=Telling.ANNOUNCE)
     await looked(house)
-    said = await house.until_sent(ALICE, "New in example.com:")
+    said = await house.until_sent(ALICE, "New in List channel:")
     assert "· Title 2" in said["text"]
     await house.settled()
     assert house.files(ALICE) == []
