@@ -9,7 +9,7 @@ export UV_PYTHON_DOWNLOADS = never
 export UV_COMPILE_BYTECODE = 1
 
 # The longest file first, or it runs alone at the end.
-TESTS = tests/property tests/integration tests/contract tests/unit tests/docs
+TESTS = tests/property/test_values.py tests/integration tests/contract tests/unit tests/docs
 # Four processes for two cores: most tests wait for something most of the time. A file stays together, since its tests share what they start.
 AT_ONCE = -n 4 --dist loadfile --no-loadscope-reorder
 
@@ -27,10 +27,10 @@ doctor: $(VENV)/.run
 test: $(VENV)/.dev
 	$(BIN)/pytest $(TESTS) $(AT_ONCE) $(ARGS)
 
-# The rest two by two: whole services, killed and started again.
+# The rest two by two: the whole interface under random requests; whole services, killed and started again.
 test-all: $(VENV)/.dev
 	$(BIN)/pytest $(TESTS) $(AT_ONCE) $(ARGS)
-	$(BIN)/pytest tests/e2e -n 2 --dist loadfile $(ARGS)
+	$(BIN)/pytest tests/property/test_http.py tests/e2e -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # Which branches no test takes. Apart from `test`, whose time it adds a third to.
 coverage: $(VENV)/.dev
