@@ -20,12 +20,13 @@ from service.links import Links, LinkView
 from service.media_url import MediaUrl
 from service.paging import Window
 from service.selection import MediaType, Selection
-from service.watched import MOST_ITEMS, Link, LinkState, LinkType, first_name
+from service.watched import MOST_ITEMS, Link, LinkState, LinkType, Telling, first_name
 
 KIND = "links"
 A_PAGE = 6
 FEW = (5, 20, 50)
 _GALLERIES = {"pixiv.net": LinkType.PIXIV_USER}
+_AS = {"video": MediaType.VIDEO, "audio": MediaType.AUDIO}
 _SIGNS = {LinkState.ASKS: "❓", LinkState.PAUSED: "⚠️", LinkState.BROKEN: "⚠️"}
 _DIGITS = 18
 """What fits into the database's integers."""
@@ -93,6 +94,10 @@ class LinksPage:
                 said = texts.links_deleted
             case "take":
                 said = await self._take(query, visit, number, key.argument)
+            case "tell" | "as":
+                await self._links.change(visit.actor, number, _choice(key))
+                await self._turn_to(query, visit, number)
+                said = texts.links_told
             case _:
                 raise CardGone
         return said
@@ -120,6 +125,31 @@ class LinksPage:
         lines += ["", texts.page.format(first=skip + 1, last=skip + len(found), count=count)]
         opens = [button(f"{_sign(view.link)} {number}", Key(KIND, str(view.link.id), "open")) for number, view in numbered]
         return View("\n".join(lines), keyboard(*rows(opens), _turns(skip, len(found), count, texts)))
+
+
+def _choice(key: Key) -> dict[str, object]:
+    """What is chosen of how its owner hears of new items, and of what they are had as. Raises `CardGone`."""
+    try:
+        if key.verb == "tell":
+            return {"telling": Telling(key.argument)}
+        return {"selection": Selection.of(_AS[key.argument].value)}
+    except (ValueError, KeyError):
+        raise CardGone from None
+
+
+def _choices(link: Link, texts: Texts) -> list[list[InlineKeyboardButton]]:
+    number = str(link.id)
+
+    def one(label: str, verb: str, value: str, *, is_on: bool) -> InlineKeyboardButton:
+        return button(f"✓ {label}" if is_on else label, Key(KIND, number, verb, value))
+
+    labels = (texts.links_tell_send, texts.links_tell_announce, texts.links_tell_digest, texts.links_tell_nothing)
+    telling = [one(label, "tell", how.value, is_on=link.telling is how) for how, label in zip(Telling, labels, strict=True)]
+    kinds = [
+        one(label, "as", kind, is_on=link.selection.media_type is _AS[kind])
+        for kind, label in zip(_AS, (texts.links_as_video, texts.links_as_audio), strict=True)
+    ]
+    return [telling[:2], telling[2:], *([] if link.type.is_gallery else [kinds])]
 
 
 def asks(view: LinkView, texts: Texts) -> View:
@@ -162,7 +192,7 @@ def _one(view: LinkView, texts: Texts) -> View:
         button(texts.links_delete, Key(KIND, number, "ask")),
     ]
     held = [[*line] for line in (asks(view, texts).keyboard.inline_keyboard if view.held else ())]  # type: ignore[union-attr] # it has some
-    return View("\n".join(lines), keyboard(*held, first, [button(texts.links_all, Key(KIND, "0", "page"))]))
+    return View("\n".join(lines), keyboard(*held, first, *_choices(link, texts), [button(texts.links_all, Key(KIND, "0", "page"))]))
 
 
 def _question(link: Link, texts: Texts) -> View:

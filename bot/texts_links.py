@@ -39,6 +39,13 @@ class LinkTexts:
     links_take: str
     links_take_all: str
     links_take_none: str
+    links_tell_send: str
+    links_tell_announce: str
+    links_tell_digest: str
+    links_tell_nothing: str
+    links_told: str
+    links_as_video: str
+    links_as_audio: str
     links_taken: str
     links_none_taken: str
     links_problem: str
@@ -80,6 +87,13 @@ ENGLISH_LINKS = LinkTexts(
     links_take="Newest {count}",
     links_take_all="All {count}",
     links_take_none="Only what is new",
+    links_tell_send="📨 Send",
+    links_tell_announce="📢 Name",
+    links_tell_digest="🗞 Once a day",
+    links_tell_nothing="🔕 Quiet",
+    links_told="So it is from now on.",
+    links_as_video="🎬 Video",
+    links_as_audio="🎧 Audio",
     links_taken="They are coming.",
     links_none_taken="Only what is new from now on.",
     links_problem="⚠️ I could not look at <b>{name}</b>: {problem} I try again later.",

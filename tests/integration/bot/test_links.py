@@ -13,6 +13,7 @@ from sandbox.bot_api import User
 from service.audit import Actor
 from service.chat import DeliveryState
 from service.errors import Throttled
+from service.selection import MediaType
 from service.watched import Link, Telling
 from storage import tables
 from tests.support.chat_house import ALICE, BOB, ChatHouse, chatting, labels
@@ -139,6 +140,32 @@ async def test_a_throttled_link_says_so_once(house: ChatHouse) -> None:
     assert len([one for one in house.api.sent(ALICE) if "I could not look" in one.get("text", "")]) == 1
 
 
+async def test_how_one_hears_of_new_items_and_what_they_are_had_as_is_chosen_in_chat(house: ChatHouse) -> None:
+    alice = await watches(house, 1)
+    await alice.says("/links")
+    await alice.presses(await house.until_sent(ALICE, "What I watch for you"), "👁 1")
+    shown = await house.until_sent(ALICE, "Not looked at yet")
+    await alice.presses(shown, "🗞 Once a day")
+    await alice.presses(shown, "🎧 Audio")
+
+    async def is_so() -> bool:
+        link = await link_of(house)
+        return (link.telling, link.selection.media_type) == (Telling.DIGEST, MediaType.AUDIO)
+
+    await house.until(is_so, "both are chosen")
+
+
+async def test_a_choice_that_no_button_has_changes_nothing(house: ChatHouse) -> None:
+    alice = await watches(house, 1)
+    link = await link_of(house)
+    await alice.says("/links")
+    page = await house.until_sent(ALICE, "What I watch for you")
+    for choice in ("tell|shout", "tell", "as|picture", "as"):
+        await alice.presses(page, data=f"links|{link.id}|{choice}")
+    await house.settled()
+    assert await link_of(house) == link
+
+
 async def test_the_list_opens_a_link_to_pause_go_on_and_delete(house: ChatHouse) -> None:
     alice = await watches(house, 1)
     await alice.says("/links")
@@ -182,7 +209,7 @@ async def test_somebody_elses_link_cannot_be_touched_by_its_number(house: ChatHo
     bob = house.api.user(BOB)
     await bob.says("/links")
     page = await house.until_sent(BOB, "I watch nothing for you yet")
-    for verb in ("now", "off", "ask", "delete", "take|5", "open"):
+    for verb in ("now", "off", "ask", "delete", "take|5", "tell|nothing", "as|audio", "open"):
         await bob.presses(page, data=f"links|{link.id}|{verb}")
     await house.settled()
     assert await link_of(house) == link
