@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sqlite3
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -21,7 +22,7 @@ from magpie.config import Config, ConfigError
 from magpie.logs import set_up_logs
 from magpie.parts import RandomIds, SystemClock, lock_file, make_data_dir, make_media, make_secrets
 from service.audit import NOBODY
-from service.backup import Backups, Import, Importer
+from service.backup import Backups, Import, Importer, ImportState
 from service.errors import EngineBusy, InvalidDump, MagpieError
 from storage.backup import BACKUPS, SqlBackups
 from storage.database import SqlDatabase
@@ -122,13 +123,27 @@ async def import_database(config: Config, file: Path, *, as_json: bool) -> int:
             raise EngineBusy
         try:
             async with _backups(config) as backups:
-                _show(await backups.run(file, Importer()), as_json=as_json)
+                _show(await _imported(backups, file, as_json=as_json), as_json=as_json)
         finally:
             if lock is not None:
                 lock.release()
         return OK
 
     return await _safely(act)
+
+
+async def _imported(backups: Backups, file: Path, *, as_json: bool) -> Import:
+    """Whoever breaks it off hears what became of it."""
+    try:
+        return await backups.run(file, Importer())
+    except asyncio.CancelledError:
+        last = await backups.last()
+        if last.state is ImportState.DONE:
+            say("It was too late to break it off.")
+            _show(last, as_json=as_json)
+        else:
+            say(last.message)
+        raise
 
 
 def _show(done: Import, *, as_json: bool) -> None:
@@ -174,7 +189,7 @@ async def _safely(act: Callable[[], Awaitable[int]]) -> int:
         say(BESIDE)
     except InvalidDump as wrong:
         say(f"{wrong.message} Nothing was changed.")
-    except (sa.exc.SQLAlchemyError, asyncpg.PostgresError) as wrong:
+    except (sa.exc.SQLAlchemyError, sqlite3.Error, asyncpg.PostgresError) as wrong:
         say(f"The database cannot be used: {' '.join(str(getattr(wrong, 'orig', wrong)).split())}")
     except (MagpieError, ConfigError, DatabaseUnusable, OSError) as wrong:
         say(" ".join(str(wrong).split()))

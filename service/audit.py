@@ -37,6 +37,8 @@ class Act(StrEnum):
     COOKIES_REMOVED = "cookies_removed"
     SIGN_IN_LINK = "sign_in_link"
     DATABASE_EXPORTED = "database_exported"
+    IMPORT_BEGUN = "import_begun"
+    IMPORT_FAILED = "import_failed"
     DATABASE_IMPORTED = "database_imported"
 
 

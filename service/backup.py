@@ -3,28 +3,46 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from service.audit import Act, Actor, AuditEntry
 from service.downloads import Downloads
-from service.errors import Conflict, ImportNotFound, ImportUnderWay, JobNotFound, JobNotLive, MagpieError, Unavailable
+from service.errors import (
+    Conflict,
+    ImportNotFound,
+    ImportUncertain,
+    ImportUnderWay,
+    JobNotFound,
+    JobNotLive,
+    MagpieError,
+    Unavailable,
+)
 from service.model import Account
 from service.ports import Clock, Database, Ids, Media
 
+T = TypeVar("T")
 log = logging.getLogger("magpie.backup")
 KEPT_FOR = timedelta(days=7)
 """How long what an import replaced is kept."""
 LARGEST = 4 * 2**30
 """Bytes that a dump may have."""
+NEEDED = 3
+"""So many times as large as a dump is the room that it needs while it is looked through."""
 ROUNDS = 100
+
+
+def is_full(wrong: OSError) -> bool:
+    """Whether it says that there is no room left on the disk."""
+    return wrong.errno in {errno.ENOSPC, errno.EDQUOT}
 
 
 class ImportState(StrEnum):
@@ -103,7 +121,10 @@ class Scratch(Protocol):
         ...
 
     async def take_over(self, now: datetime) -> str:
-        """In place of what the database holds, in one transaction. Returns the name of the file with what was there."""
+        """In place of what the database holds, in one transaction. Returns the name of the file with what was there.
+
+        Not to be cancelled. Raises `InvalidDump`, `DiskFull`, `Unavailable`; `ImportUncertain` when nobody knows how it ended.
+        """
         ...
 
     async def discard(self) -> None: ...
@@ -120,8 +141,12 @@ class Dumps(Protocol):
         """Raises `InvalidDump`."""
         ...
 
+    def check_room(self, size: int) -> None:
+        """Whether so many bytes fit where dumps arrive. Raises `DiskFull`."""
+        ...
+
     async def prepare(self, file: Path) -> Scratch:
-        """Raises `InvalidDump`; nothing of the running database is touched."""
+        """Raises `InvalidDump`, `DiskFull`; nothing of the running database is touched."""
         ...
 
     async def last_import(self) -> Import | None: ...
@@ -134,11 +159,13 @@ class Standstill(Protocol):
     """Whatever works on the database."""
 
     async def begin(self) -> None:
-        """Nothing new is accepted or started; what is written down later is written down now."""
+        """Nothing new is accepted or started, and whatever knows anything of the database by its number there has ended; what is
+        written down later is written down now. Raises `Unavailable` when something does not end.
+        """
         ...
 
     async def empty_queue(self) -> None:
-        """Of all that the engine keeps, once no job is live."""
+        """Of all that the engine keeps, once no job is live. Raises `Unavailable` when one does not end."""
         ...
 
     async def end(self) -> None:
@@ -164,6 +191,7 @@ class Backups:
         self._media, self._clock, self._ids = media, clock, ids
         self._last: Import | None = None
         self._work: asyncio.Task[None] | None = None
+        self._has_stopped_downloads = False
 
     # --- out ----------------------------------------------------------------------------------------------------
 
@@ -173,9 +201,9 @@ class Backups:
         await self._note(actor, Act.DATABASE_EXPORTED, now)
         return self._dumps.export(now)
 
-    async def _note(self, actor: Actor, act: Act, now: datetime) -> None:
+    async def _note(self, actor: Actor, act: Act, now: datetime, details: str | None = None) -> None:
         async with self._database.write() as transaction:
-            await transaction.audit.add(AuditEntry(at=now, account_id=actor.account_id, action=act))
+            await transaction.audit.add(AuditEntry(at=now, account_id=actor.account_id, action=act, details=details))
 
     # --- in -----------------------------------------------------------------------------------------------------
 
@@ -185,10 +213,17 @@ class Backups:
 
     async def last(self) -> Import:
         """Raises `ImportNotFound`."""
-        found = self._last or await self._dumps.last_import()
+        found = self._last
+        if found is None or found.state is ImportState.FAILED:
+            stored = await self._dumps.last_import()  # it may have come to its end though nobody heard of that
+            found = stored if found is None or (stored is not None and stored.id == found.id) else found
         if found is None:
             raise ImportNotFound
         return found
+
+    def check_room(self, size: int) -> None:
+        """Whether a dump of so many bytes has room here, and what is made of it. Raises `DiskFull`."""
+        self._dumps.check_room(NEEDED * size)
 
     def check_beginning(self, beginning: bytes) -> None:
         """Whether a file that begins so may be a dump at all. Raises `InvalidDump`, `ImportUnderWay`."""
@@ -205,10 +240,11 @@ class Backups:
         return first
 
     async def run(self, file: Path, importer: Importer) -> Import:
-        """To its end, for whoever waits. The file stays. Raises what went wrong."""
+        """To its end, for whoever waits. The file stays. Raises what went wrong; cancelled too late, it is done all the same."""
         return await self._go(self._begun(), file, importer)
 
     def _begun(self) -> Import:
+        self._has_stopped_downloads = False
         self._last = Import(
             id=self._ids.new(), state=ImportState.VALIDATING, message="The dump is looked through.", started_at=self._clock.now()
         )
@@ -225,15 +261,31 @@ class Backups:
         return 0 if self.is_importing else await self._dumps.sweep(self._clock.now() - KEPT_FOR)
 
     async def _import(self, first: Import, file: Path, importer: Importer) -> None:
+        who = Actor(account_id=importer.account.id if importer.account is not None else None)
         try:
+            await self._note(who, Act.IMPORT_BEGUN, self._clock.now())
             await self._go(first, file, importer)
         except MagpieError as wrong:
             log.warning("the import failed: %s", wrong.message)
-        except Exception:
+            await self._note_failure(who, wrong.code)
+        except Exception as wrong:
             # The task's outermost frame; the state says that it failed.
             log.exception("the import failed")
+            await self._note_failure(who, type(wrong).__name__)
         finally:
             await asyncio.to_thread(file.unlink, missing_ok=True)
+
+    async def _note_failure(self, who: Actor, why: str) -> None:
+        assert self._last is not None, "an import that has begun"
+        if self._last.state is ImportState.DONE:  # what came afterwards is no failure of it
+            return
+        if not self._last.is_over:  # not even its beginning could be written down
+            self._move(ImportState.FAILED, "It failed; the log says why. Nothing was changed.", ended_at=self._clock.now())
+        try:
+            await self._note(who, Act.IMPORT_FAILED, self._clock.now(), why)
+        except Exception:
+            # The outermost frame of a failure: it is told of elsewhere too.
+            log.exception("that the import failed could not be written down")
 
     async def _go(self, first: Import, file: Path, importer: Importer) -> Import:
         try:
@@ -243,11 +295,20 @@ class Backups:
             finally:
                 await scratch.discard()
         except BaseException as wrong:
-            message = wrong.message if isinstance(wrong, MagpieError) else "It failed; the log says why. Nothing was changed."
-            self._move(ImportState.FAILED, message, ended_at=self._clock.now())
+            assert self._last is not None, "an import that has begun"
+            if self._last.state is not ImportState.DONE:
+                self._move(ImportState.FAILED, self._why(wrong), ended_at=self._clock.now())
             raise
         assert self._last is not None, "an import that has begun"
         return self._last
+
+    def _why(self, wrong: BaseException) -> str:
+        if isinstance(wrong, ImportUncertain):
+            return wrong.message
+        changed = "The downloads that were under way are cancelled; nothing else" if self._has_stopped_downloads else "Nothing"
+        if isinstance(wrong, asyncio.CancelledError):
+            return f"It was broken off. {changed} was changed."
+        return f"{wrong.message if isinstance(wrong, MagpieError) else 'It failed; the log says why.'} {changed} was changed."
 
     async def _take(self, first: Import, scratch: Scratch, importer: Importer) -> None:
         missing = await self._mark_missing(scratch)
@@ -256,11 +317,12 @@ class Backups:
         try:
             await self._standstill.begin()
             if self._downloads is not None:
+                self._has_stopped_downloads = True
                 await self._cancel_all(self._downloads)
             await self._standstill.empty_queue()
             self._move(ImportState.SWAPPING, "The dump takes the place of what there is.")
             changes = await scratch.adapt(first.id, importer, self._clock.now())
-            kept = await scratch.take_over(self._clock.now())
+            kept, called_off = await self._swap(first, scratch)
         finally:
             await self._standstill.end()
         rows = sum(scratch.counts.values())
@@ -274,6 +336,18 @@ class Backups:
             kept_as=kept,
         )
         log.info("imported", extra={"rows": rows, "missing_files": missing, "failed_jobs": changes.failed_jobs})
+        if called_off is not None:
+            raise called_off
+
+    async def _swap(self, first: Import, scratch: Scratch) -> tuple[str, asyncio.CancelledError | None]:
+        """The file's name, and what was too late to call it off. How it went is in the database, whatever the answer was."""
+        try:
+            return await _to_its_end(scratch.take_over(self._clock.now()))
+        except ImportUncertain:
+            stored = await self._dumps.last_import()
+            if stored is None or stored.id != first.id or stored.kept_as is None:
+                raise
+            return stored.kept_as, None
 
     def _move(self, state: ImportState, message: str, **known: object) -> None:
         assert self._last is not None, "an import that has begun"
@@ -321,4 +395,15 @@ class Backups:
                     await downloads.cancel(job.id)
                 except (JobNotFound, JobNotLive, Conflict):
                     continue
-        raise Unavailable("The downloads that are under way do not end. Nothing was imported; try again.")
+        raise Unavailable("The downloads that are under way do not end. Try again.")
+
+
+async def _to_its_end(work: Coroutine[Any, Any, T]) -> tuple[T, asyncio.CancelledError | None]:
+    """Also when whoever waits is cancelled, which is handed back: it cannot be undone by then, and must not be taken for undone."""
+    task, called_off = asyncio.ensure_future(work), None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as cancelled:
+            called_off = cancelled
+    return task.result(), called_off

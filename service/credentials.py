@@ -132,6 +132,10 @@ class ApiKeys:
         self._used[key.id] = self._clock.now()
         return key, account
 
+    def forget_uses(self) -> None:
+        """Those that are not written down yet: after an import their numbers are other keys'."""
+        self._used.clear()
+
     async def flush(self) -> None:
         """Write down when keys were last used: one statement for all of them."""
         used, self._used = self._used, {}

@@ -403,6 +403,18 @@ class ImportUnderWay(Conflict):
     code = "import_under_way"
 
 
+class ImportUncertain(Unavailable):
+    """The database was lost in the last moment of the import: whether the dump took the place of what there was shows when it is back."""
+
+    code = "import_uncertain"
+
+
+class DiskFull(Unavailable):
+    """There is not enough disk space for this dump; make room and try again."""
+
+    code = "disk_full"
+
+
 class NeedsReentry(Conflict):
     """This was encrypted with a key that is not here any more; give it again."""
 

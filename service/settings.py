@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import PurePath
+from typing import Final
 
 from service.audit import Act, Actor, AuditEntry
 from service.errors import InvalidSettings, MediaRootFixed
@@ -123,12 +124,33 @@ def _written(settings: Settings) -> str:
     return json.dumps({field.name: getattr(settings, field.name) for field in fields(Settings)})
 
 
+_KINDS: Final[Mapping[str, tuple[type, ...]]] = {
+    "link_monitor_interval_minutes": (int,),
+    "max_concurrent_downloads": (int, type(None)),
+    "site_cookies_json": (str,),
+}
+
+
+def settings_from(kept: str) -> Settings:
+    """As they were written down. Raises `InvalidSettings`."""
+    try:
+        told = json.loads(kept)
+    except (ValueError, RecursionError):
+        told = None
+    if not isinstance(told, dict):
+        raise InvalidSettings(NAME, "They are no JSON object.")
+    given = {field.name: told[field.name] for field in fields(Settings) if field.name in told}
+    for name, value in given.items():
+        if type(value) not in _KINDS[name]:
+            raise InvalidSettings(name, "It is of another kind.")
+    return Settings(**given).checked()
+
+
 def _read(kept: str | None) -> Settings:
     if kept is None:
         return Settings()
-    known = {field.name for field in fields(Settings)}
     try:
-        return Settings(**{name: value for name, value in json.loads(kept).items() if name in known}).checked()
-    except (ValueError, TypeError, InvalidSettings):
+        return settings_from(kept)
+    except InvalidSettings:
         log.error("the stored settings cannot be read; the defaults are used")  # noqa: TRY400 - the traceback adds nothing
         return Settings()

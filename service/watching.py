@@ -129,6 +129,10 @@ class Watching:
     def close(self) -> None:
         """Every reader is sent away, and whoever comes later: the service stops."""
         self._is_closed = True
+        self.dismiss_all()
+
+    def dismiss_all(self) -> None:
+        """Every reader is sent away. Those who come again are asked again who they are: others may have their numbers by then."""
         for reader in {*self._of_viewer, *(one for readers in self._of_job.values() for one in readers)}:
             reader.dismiss()
 

@@ -23,11 +23,14 @@ from service.backup import KEPT_FOR, Changes, Import, Importer, ImportState
 from service.errors import InvalidDump
 from service.model import LOCAL_ACCOUNT
 from storage.database import SqlDatabase
+from storage.disk_space import NO_ROOM, check_room, full_disk_told
+from storage.dump_checks import check_meaning
 from storage.dump_reading import DumpReader, check_values, examine, read_header, shapes_of
 from storage.dumps import Header, postgres_dump, shapes, sqlite_dump
-from storage.migrate import head, is_known, upgrade
-from storage.scratch_changes import adapt, lose_secrets
-from storage.swap import connected, swap_postgres, swap_sqlite
+from storage.migrate import DatabaseUnusable, head, is_known, upgrade
+from storage.present import Present, read_present
+from storage.scratch_changes import LOCATIONS, adapt, forget_missing, keep_void, lose_secrets
+from storage.swap import INCOMING, connected, swap_postgres, swap_sqlite
 from storage.vault import MultiFernetVault
 
 T = TypeVar("T")
@@ -44,6 +47,10 @@ AT_ONCE: Final = 5000
 BACKUPS: Final = "backups"
 """The directory, below that of the data."""
 LEFT_OVER: Final = timedelta(days=1)
+MOST_DETAILS: Final = 200
+"""Characters that the audit trail has room for."""
+SCRATCH_SIZE: Final = 2
+"""So many times as large as its dump a scratch database may become."""
 
 
 def keeps_any(directory: Path) -> bool:
@@ -63,9 +70,12 @@ class SqlBackups:
 
     def _incoming(self) -> Path:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        incoming = self._directory / "incoming"
+        incoming = self._directory / INCOMING
         incoming.mkdir(mode=0o700, exist_ok=True)
         return incoming
+
+    def check_room(self, size: int) -> None:
+        check_room(self._incoming(), size)
 
     def _header(self, now: datetime) -> Header:
         return Header(revision=head(), key=self._vault.fingerprint, made_at=now, version=self._version)
@@ -107,21 +117,33 @@ class SqlBackups:
         _known(read_header(beginning))
 
     async def prepare(self, file: Path) -> SqlScratch:
-        """Raises `InvalidDump`, `OSError`."""
+        """Raises `InvalidDump`, `DiskFull`, `OSError`."""
         header = _known(await asyncio.to_thread(examine, file))
         scratch = await asyncio.to_thread(self._incoming) / f"{secrets.token_hex(16)}.db"
         made = SqlScratch(self, scratch, header)
         try:
-            await upgrade(f"sqlite:///{scratch}", header.revision)
-            given_up = threading.Event()
-            made.counts = await _in_thread(_load, scratch, file, given_up, on_cancel=given_up.set)
-            if header.revision != head():
-                await _upgraded(scratch)
-            await asyncio.to_thread(_check, scratch)
+            with full_disk_told():
+                await asyncio.to_thread(self._check_room_for, file)
+                await upgrade(f"sqlite:///{scratch}", header.revision)
+                given_up = threading.Event()
+                made.counts = await _in_thread(_load, scratch, file, given_up, on_cancel=given_up.set)
+                if header.revision != head():
+                    await _upgraded(scratch)
+                await asyncio.to_thread(_check, scratch, brought_up_to_date=header.revision != head())
+                await asyncio.to_thread(self._check_room_for_swap, scratch)
         except BaseException:
             await made.discard()
             raise
         return made
+
+    def _check_room_for(self, file: Path) -> None:
+        self.check_room(SCRATCH_SIZE * file.stat().st_size)
+
+    def _check_room_for_swap(self, scratch: Path) -> None:
+        """While nothing is stopped yet. What was there is written down, and SQLite writes what comes beside it first."""
+        if self._database.is_sqlite:
+            self.check_room(self._file.stat().st_size)
+            check_room(self._file.parent, self._file.stat().st_size + scratch.stat().st_size)
 
     async def last_import(self) -> Import | None:
         async with self._database.read() as transaction:
@@ -136,7 +158,7 @@ class SqlBackups:
 
     def _sweep(self, before: datetime) -> int:
         count = 0
-        for pattern, limit in (("before-import-*", before), ("incoming/*", before + KEPT_FOR - LEFT_OVER)):
+        for pattern, limit in (("before-import-*", before), (f"{INCOMING}/*", before + KEPT_FOR - LEFT_OVER)):
             for file in self._directory.glob(pattern):
                 with suppress(FileNotFoundError):
                     if datetime.fromtimestamp(file.stat().st_mtime, UTC) < limit:
@@ -151,16 +173,20 @@ class SqlBackups:
         return f"{self._directory.name}/before-import-{now:%Y%m%d_%H%M%S}-{secrets.token_hex(4)}.sql"
 
     async def swap(self, scratch: Path, kept_as: str, now: datetime) -> None:
-        """Raises `InvalidDump`, `Unavailable`."""
+        """What was there stays in the file unless it is certain that nothing was replaced.
+
+        Raises `InvalidDump`, `Unavailable`, `DiskFull`, `ImportUncertain`.
+        """
         target = self._directory.parent / kept_as
-        try:
+        with full_disk_told():
             if self._database.is_sqlite:
                 await _in_thread(swap_sqlite, self._file, scratch, target, self._header(now))
             else:
                 await swap_postgres(self._database.url, scratch, target, self._header(now))
-        except BaseException:
-            target.unlink(missing_ok=True)  # nothing was replaced
-            raise
+
+    async def present(self, importer: Importer) -> Present:
+        async with self._database.reader.connect() as connection:
+            return await read_present(connection, importer)
 
     async def logins_of(self, importer: Importer) -> tuple[int, dict[str, Any] | None]:
         """The highest epoch of any account here, and the API key that the importer showed."""
@@ -185,29 +211,29 @@ class SqlScratch:
         self._missing, self._kept_as = 0, ""
 
     async def locations(self) -> AsyncIterator[Sequence[tuple[int, str]]]:
-        last, query = -1, "SELECT id, location FROM media_files WHERE is_current AND id > ? ORDER BY id LIMIT ?"
+        last = -1
 
         def following(connection: sqlite3.Connection) -> list[tuple[int, str]]:
-            return connection.execute(query, (last, AT_ONCE)).fetchall()
+            return connection.execute(LOCATIONS, (last, AT_ONCE)).fetchall()
 
         while some := await self._do(following):
             yield some
             last = some[-1][0]
 
     async def mark_missing(self, ids: Sequence[int]) -> None:
-        """Of several files under one key none is served without the others."""
-        key = "scope, extractor, media_id, selection"
-        mark = f"UPDATE media_files SET is_current = 0 WHERE is_current AND ({key}) IN (SELECT {key} FROM media_files WHERE id = ?)"
-        await self._do(lambda connection: connection.executemany(mark, [(number,) for number in ids]))
+        await self._do(lambda connection: forget_missing(connection, ids))
         self._missing += len(ids)
 
     async def adapt(self, import_id: UUID, importer: Importer, now: datetime) -> Changes:
         highest, key = await self._backups.logins_of(importer)
+        present = await self._backups.present(importer)
         self._kept_as = self._backups.kept_name(now)
 
         def change(connection: sqlite3.Connection) -> Changes:
             lost = lose_secrets(connection, self._backups.vault)
-            changes = adapt(connection, importer=importer, key=key, highest_epoch=highest, now=now, lost_secrets=lost)
+            changes = adapt(connection, importer=present.importer, key=key, highest_epoch=highest, now=now, lost_secrets=lost)
+            keep_void(connection, present, now)
+            _name_importer(connection, importer, key)
             said = Import(
                 id=import_id,
                 state=ImportState.DONE,
@@ -235,7 +261,7 @@ class SqlScratch:
             await asyncio.to_thread(Path(f"{self._file}{ending}").unlink, missing_ok=True)
 
     async def _do(self, act: Callable[[sqlite3.Connection], T]) -> T:
-        """In one transaction."""
+        """In one transaction. Raises `DiskFull`."""
 
         def done() -> T:
             with _scratch(self._file) as connection:
@@ -244,7 +270,8 @@ class SqlScratch:
                 connection.execute("COMMIT")
                 return result
 
-        return await _in_thread(done)
+        with full_disk_told():
+            return await _in_thread(done)
 
 
 # --- the scratch database ---------------------------------------------------------------------------------------------
@@ -291,14 +318,34 @@ async def _upgraded(scratch: Path) -> None:
     """From its own version to the present one. Raises `InvalidDump` for rows that its version could not have."""
     try:
         await upgrade(f"sqlite:///{scratch}")
-    except (RuntimeError, ValueError, TypeError, KeyError, sa.exc.SQLAlchemyError) as wrong:
+    except (RuntimeError, ValueError, TypeError, KeyError, sa.exc.SQLAlchemyError, DatabaseUnusable) as wrong:
+        if isinstance(wrong, DatabaseUnusable) and NO_ROOM in str(wrong):
+            raise
         raise InvalidDump(f"The dump cannot be brought to the present version ({type(wrong).__name__}).") from wrong
 
 
-def _check(scratch: Path) -> None:
+def _check(scratch: Path, *, brought_up_to_date: bool) -> None:
+    """What the values mean was looked at when they were read, if their version is the present one."""
     with _scratch(scratch) as connection:
+        if brought_up_to_date:
+            check_meaning(connection)
         if connection.execute("SELECT 1 FROM accounts WHERE id = ?", (LOCAL_ACCOUNT,)).fetchone() is None:
             raise InvalidDump("The dump lacks the built-in account.")
+
+
+def _name_importer(connection: sqlite3.Connection, importer: Importer, key: dict[str, Any] | None) -> None:
+    """Who is not in the dump is no number in its audit trail, and would be nobody there."""
+    said = [f"with the key {key['start']}…"] if key is not None else []
+    if importer.account is not None and not _knows(connection, importer.account.username):
+        said = [f"by {importer.account.username}, whom the dump does not know", *said]
+    if said:
+        latest = "(SELECT max(id) FROM audit_entries)"
+        longer = f"substr(details || ', ' || ?, 1, {MOST_DETAILS})"
+        connection.execute(f"UPDATE audit_entries SET details = {longer} WHERE id = {latest}", (", ".join(said),))
+
+
+def _knows(connection: sqlite3.Connection, username: str) -> bool:
+    return connection.execute("SELECT 1 FROM accounts WHERE username_key = ?", (username.casefold(),)).fetchone() is not None
 
 
 def _number(connection: sqlite3.Connection) -> None:

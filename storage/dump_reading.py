@@ -17,12 +17,13 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from service.errors import InvalidDump
-from storage.dumps import FIRST_WORDS, FORMAT, Column, Header, Kind, TableShape, kind_of
+from storage.dump_checks import check_meaning
+from storage.dumps import FIRST_WORDS, FORMAT, Column, Header, Kind, TableShape, kind_of, shapes
 
 CHUNK: Final = 1 << 20
 LONGEST_LINE: Final = 4096
@@ -36,7 +37,7 @@ _TEXT = r"'([^'\x00]*+(?:''[^'\x00]*+)*+)'"
 _DAY = r"(?!0000)[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
 _TIME = rf"'({_DAY} (?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{{6}})\+00:00'"
 _LITERALS: Final = {
-    Kind.INTEGER: r"(-?[0-9]{1,18})",
+    Kind.INTEGER: r"(-?[0-9]{1,19})",
     Kind.REAL: r"(-?[0-9]{1,400}(?:\.[0-9]{1,400})?(?:[eE][+-]?[0-9]{1,3})?)",
     Kind.BOOLEAN: r"(TRUE|FALSE)",
     Kind.TEXT: _TEXT,
@@ -76,20 +77,23 @@ def read_header(beginning: bytes) -> Header:
         raise InvalidDump("The dump is truncated: not even its first line is whole.")
     try:
         said = json.loads(line.removeprefix(FIRST_WORDS.encode()))
-        number, header = int(said["format"]), _header(said)
-    except (ValueError, TypeError, KeyError, RecursionError):
+        number, header = said["format"], _header(said)
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         raise InvalidDump("The first line of the dump cannot be read.") from None
+    if type(number) is not int or number < 1:
+        raise InvalidDump("The first line of the dump names no format.")
     if number > FORMAT:
         raise InvalidDump("The dump was made by a newer version of Magpie; bring this one up to date first.")
     return header
 
 
 def _header(said: dict[str, Any]) -> Header:
-    """Raises `ValueError`, `TypeError`, `KeyError`."""
+    """Raises `ValueError`, `TypeError`, `KeyError`, `OverflowError`."""
     made_at = datetime.fromisoformat(said["made_at"])
     if made_at.tzinfo is None or not _KEY.fullmatch(said["key"]) or not isinstance(said["revision"], str):
         raise ValueError
-    return Header(revision=said["revision"], key=said["key"], made_at=made_at, version=str(said["version"])[:100])
+    version = str(said["version"])[:100].encode("ascii", "replace").decode()  # half a character of two could not be told of
+    return Header(revision=said["revision"], key=said["key"], made_at=made_at.astimezone(UTC), version=version)
 
 
 def _check_sum(file: BinaryIO) -> None:
@@ -250,6 +254,16 @@ def _bytes(text: str | None) -> bytes | None:
 
 
 def check_values(connection: sqlite3.Connection, tables: Sequence[TableShape]) -> None:
+    """All that is to be known of the values of one version's tables. Raises `InvalidDump`.
+
+    What they mean is asked where the tables are the present ones: those of another version have to be brought up to date first.
+    """
+    check_form(connection, tables)
+    if {table.name: set(table.columns) for table in tables} == {table.name: set(table.columns) for table in shapes()}:
+        check_meaning(connection)
+
+
+def check_form(connection: sqlite3.Connection, tables: Sequence[TableShape]) -> None:
     """What the grammar alone cannot tell: days that never were, numbers too large, JSON that is none. Raises `InvalidDump`."""
     for table in tables:
         doubts = {column: doubt for column in table.columns if (doubt := _doubt(column)) is not None}
@@ -268,6 +282,8 @@ def _doubt(column: Column) -> str | None:
     match column.kind:
         case Kind.TIME:
             return f"(substr({name}, 9, 2) > '28' AND date(substr({name}, 1, 10), '+0 days') IS NOT substr({name}, 1, 10))"
+        case Kind.INTEGER:  # one that has no place in 64 bits has become another
+            return f"typeof({name}) = 'real'"
         case Kind.REAL:
             return f"abs({name}) > {sys.float_info.max!r}"
         case Kind.JSON:

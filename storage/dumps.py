@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 import sqlite3
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -156,6 +157,8 @@ def _levels(table: TableShape, row: str) -> Iterator[str]:
 def sqlite_dump(connection: sqlite3.Connection, header: Header) -> Iterator[bytes]:
     """Within the transaction that the connection is in, or one of its own for reading."""
     connection.create_function("base64_of", 1, _base64, deterministic=True)
+    connection.create_function("without_nul", 1, _without_nul, deterministic=True)
+    connection.create_function("sound_json", 1, _sound_json, deterministic=True)
     lines, began = _Lines(), not connection.in_transaction
     yield lines.said(header.line())
     if began:
@@ -180,11 +183,32 @@ def _base64(content: bytes | None) -> str | None:
     return None if content is None else base64.b64encode(content).decode()
 
 
+def _without_nul(text: str) -> str:
+    return text.replace("\0", "\ufffd")
+
+
+def _sound_json(text: str) -> str:
+    """Without the numbers that only Python knows."""
+    return json.dumps(json.loads(text, parse_constant=lambda _: None, parse_float=_finite))
+
+
+def _finite(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None
+
+
 def _sqlite_row(table: TableShape) -> str:
     """One call that writes the whole row: a chain of `||` would copy what it has with each of its links."""
     literals = [_sqlite_literal(column) for column in table.columns]
     form = ", ".join(form for form, _ in literals)
     return f"printf('{table.prefix}{form});%s', {', '.join(value for _, value in literals)}, char(10))"
+
+
+_SOUND = {
+    Kind.TEXT: "CASE WHEN instr({0}, char(0)) THEN without_nul({0}) ELSE {0} END",
+    Kind.JSON: "CASE WHEN {0} IS NULL OR json_valid({0}) THEN {0} ELSE sound_json({0}) END",
+}
+"""A dump has no way to say NUL, at which a text would end, and JSON none for numbers without end."""
 
 
 def _sqlite_literal(column: Column) -> tuple[str, str]:
@@ -203,7 +227,7 @@ def _sqlite_literal(column: Column) -> tuple[str, str]:
         case Kind.BYTES:
             return "%Q", f"base64_of({name})"
         case _:
-            return "%Q", name
+            return "%Q", _SOUND.get(column.kind, "{0}").format(name)
 
 
 # --- PostgreSQL -------------------------------------------------------------------------------------------------------

@@ -4,16 +4,28 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from service.audit import Act
 from service.backup import Changes, Importer
+from service.chat import DeliveryState as OnItsWay
+from service.errors import InvalidUrl
+from service.media_url import MediaUrl
 from service.members import OWNER_LINK
 from service.model import STATUS_STEP
+from service.webhooks import DeliveryState as MessageState
+from storage.cards import read as read_description
+from storage.dump_checks import COUNTED, HIGHEST
+from storage.present import Present
 from storage.sealed import REENTRY, SEALED
 from storage.vault import MultiFernetVault, UnreadableSecret
 
+LOCATIONS: Final = (
+    "SELECT id, location FROM media_files WHERE (is_current OR id IN (SELECT media_file_id FROM job_files)) AND id > ? ORDER BY id LIMIT ?"
+)
+"""Where there has to be a file: of what may be shown again, and of what a job shows that was replaced since."""
 INTERRUPTED: Final = "interrupted_by_import"
 SAID: Final = "It was under way when the backup was made; ask for it again."
 NO_ADDRESS: Final = "https://needs-reentry.invalid/"
@@ -36,31 +48,34 @@ _UNREADABLE: Final = {
     "link_items": {"url": "url = NULL"},
 }
 """What becomes of each encrypted value that the present keys do not open."""
+_READERS: Final = {"url": MediaUrl.parse, "callback_url": MediaUrl.parse, "description": read_description}
+"""What can be decrypted may still be another column's secret: these are read by whoever looks at the row."""
 _LINK_SAID: Final = "A secret of this link was encrypted with a key that is not here; give it again."
 
 
 def lose_secrets(connection: sqlite3.Connection, vault: MultiFernetVault) -> int:
     """Whatever says that it is encrypted and cannot be read, so that nobody stumbles over it. Returns how many values."""
 
-    def is_readable(text: str) -> bool:
+    def is_readable(text: str, column: str) -> bool:
         try:
-            vault.decrypt(text.removeprefix(SEALED).encode())
-        except UnreadableSecret:
+            _READERS.get(column, str)(vault.decrypt(text.removeprefix(SEALED).encode()))
+        except (UnreadableSecret, InvalidUrl, ValueError, TypeError, KeyError):
             return False
         return True
 
-    connection.create_function("is_readable", 1, is_readable, deterministic=True)
+    connection.create_function("is_readable", 2, is_readable, deterministic=True)
     lost = 0
     for table, columns in _UNREADABLE.items():
         for column, change in columns.items():
             given = {"code": NEEDS_REENTRY, "said": _LINK_SAID} if ":code" in change else {}
-            lost += connection.execute(f"UPDATE {table} SET {change} WHERE {_unreadable(column)}", given).rowcount
+            is_marked = f" AND {column} <> '{REENTRY}'" if REENTRY in change else ""
+            lost += connection.execute(f"UPDATE {table} SET {change} WHERE {_unreadable(column)}{is_marked}", given).rowcount
     lost += connection.execute(f"DELETE FROM webhook_messages WHERE {_unreadable('url')} OR {_unreadable('body')}").rowcount
     return lost
 
 
 def _unreadable(column: str) -> str:
-    return f"substr({column}, 1, {len(SEALED)}) = '{SEALED}' AND {column} <> '{REENTRY}' AND NOT is_readable({column})"
+    return f"substr({column}, 1, {len(SEALED)}) = '{SEALED}' AND NOT is_readable({column}, '{column}')"
 
 
 def adapt(
@@ -72,8 +87,12 @@ def adapt(
     now: datetime,
     lost_secrets: int,
 ) -> Changes:
-    """`highest_epoch` is that of the running database, `key` the row of the API key that the importer showed."""
+    """`importer` is who imports as they are in the running database, `highest_epoch` is that of all its accounts, `key` the row of the
+    API key that the importer showed.
+    """
     at = _written(now)
+    leave_room(connection)
+    end_sending(connection, at)
     failed = _end_jobs(connection, at)
     for table in ("fetches", "one_time_codes"):
         connection.execute(f"DELETE FROM {table}")
@@ -90,6 +109,58 @@ def adapt(
         (at, account_id, Act.DATABASE_IMPORTED.value, f"{failed} downloads were under way, {lost_secrets} secrets need re-entry"),
     )
     return Changes(failed_jobs=failed, lost_secrets=lost_secrets, must_log_in=importer.account is not None and not is_same)
+
+
+def leave_room(connection: sqlite3.Connection) -> None:
+    """What is counted on from must not come to its end soon, whatever the dump says."""
+    for column in sorted(COUNTED):
+        table, _, name = column.partition(".")
+        connection.execute(f"UPDATE {table} SET {name} = ? WHERE {name} > ?", (HIGHEST // 2, HIGHEST // 2))
+
+
+def end_sending(connection: sqlite3.Connection, at: str) -> None:
+    """What was on its way when the dump was made has arrived since, as far as anybody knows."""
+    connection.execute(
+        "UPDATE deliveries SET state = ? WHERE state IN (?, ?) AND job_id IN (SELECT id FROM jobs WHERE status = 'completed')",
+        (OnItsWay.UNSURE.value, OnItsWay.WAITING.value, OnItsWay.SENDING.value),
+    )
+    connection.execute("UPDATE deliveries SET state = ? WHERE state = ?", (OnItsWay.DELIVERED.value, OnItsWay.ANNOUNCING.value))
+    connection.execute(
+        "UPDATE webhook_messages SET state = ?, ended_at = ? WHERE state = ?", (MessageState.GIVEN_UP.value, at, MessageState.WAITING.value)
+    )
+
+
+def forget_missing(connection: sqlite3.Connection, ids: Sequence[int]) -> None:
+    """Of several files under one key none is served without the others, and no job shows what is not there."""
+    key = "scope, extractor, media_id, selection"
+    among = f"SELECT {key} FROM media_files WHERE id = ? AND is_current"
+    named = [(number,) for number in ids]
+    connection.executemany(f"UPDATE media_files SET is_current = 0 WHERE is_current AND ({key}) IN ({among})", named)
+    connection.executemany("DELETE FROM job_files WHERE media_file_id = ?", named)
+
+
+def keep_void(connection: sqlite3.Connection, present: Present, now: datetime) -> None:
+    """An address that opens nothing here goes on to open nothing, and none that was given out here opens what is another's in the dump.
+
+    A link of the same number, owner and address is the same one: what opens its feed now goes on to do so. The number of one that was
+    deleted here may have been anybody's.
+    """
+    query = "SELECT l.id, l.account_id, a.username_key, l.url_digest, l.feed_epoch FROM links l JOIN accounts a ON a.id = l.account_id"
+    raised = []
+    for number, account_id, username_key, url_digest, epoch in connection.execute(query).fetchall():
+        here = present.feeds.get(number)
+        if here is not None and (here.account_id, here.username_key, here.url_digest) == (account_id, username_key, url_digest):
+            raised.append((here.epoch, number))
+        elif number <= present.last_link:
+            raised.append((max(epoch, here.epoch if here else 0, _minutes(now)) + 1, number))
+    connection.executemany("UPDATE links SET feed_epoch = max(feed_epoch, ?) WHERE id = ?", raised)
+    files = [(epoch, job, name) for job, name, epoch in present.files]
+    connection.executemany("UPDATE job_files SET epoch = max(epoch, ?) WHERE job_id = ? AND name = ?", files)
+
+
+def _minutes(now: datetime) -> int:
+    """An epoch that was not given out before, where nobody remembers which were."""
+    return int(now.timestamp()) // 60
 
 
 def next_times(connection: sqlite3.Connection, at: str) -> None:
@@ -122,7 +193,7 @@ def _end_logins(connection: sqlite3.Connection, importer: Importer, highest: int
     The new epoch is higher than any that was ever given, on either side: time goes into it, since neither side remembers them all.
     """
     (known,) = connection.execute("SELECT coalesce(max(token_epoch), 0) FROM accounts").fetchone()
-    epoch = max(known, highest, int(now.timestamp()) // 60) + 1
+    epoch = max(known, highest, _minutes(now)) + 1
     connection.execute("UPDATE accounts SET token_epoch = ?", (epoch,))
     account = importer.account
     if account is None:
@@ -130,9 +201,10 @@ def _end_logins(connection: sqlite3.Connection, importer: Importer, highest: int
     found = connection.execute("SELECT id FROM accounts WHERE username_key = ?", (account.username.casefold(),)).fetchone()
     if found is None:
         return None, False
-    if found[0] == account.id:
+    is_same = found[0] == account.id and account.is_there
+    if is_same:
         connection.execute("UPDATE accounts SET token_epoch = ? WHERE id = ?", (account.token_epoch, account.id))
-    return found[0], found[0] == account.id
+    return found[0], is_same
 
 
 def _carry_key(connection: sqlite3.Connection, account_id: int, key: dict[str, Any]) -> None:

@@ -47,6 +47,7 @@ class Access:
     - `session`: the header `X-Session-ID` lets a caller whom nobody knows through to the handler, which must check it.
     - `metrics`: API keys of that scope may use it.
     - `reads`: it changes nothing, though its method could: keys that may only read may use it.
+    - `reveals`: it changes nothing, but whoever has the answer can do more than read: keys that may only read may not use it.
     """
 
     anonymous: Verdict
@@ -58,6 +59,7 @@ class Access:
     session: bool = False
     metrics: bool = False
     reads: bool = False
+    reveals: bool = False
 
     def verdict(self, kind: CallerKind) -> Verdict:
         return cast("Verdict", self.owner if kind is CallerKind.USER else getattr(self, kind.value))

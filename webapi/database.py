@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,8 +14,8 @@ from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 from pydantic import BaseModel
 
-from service.backup import LARGEST, Backups, Import, Importer, ImportState
-from service.errors import ImportNotFound, ImportUnderWay, InvalidDump
+from service.backup import LARGEST, Backups, Import, Importer, ImportState, is_full
+from service.errors import DiskFull, ImportNotFound, ImportUnderWay, InvalidDump
 from service.ports import Clock
 from webapi.auth import Caller
 from webapi.contract import SUPERUSERS, Api, Content
@@ -70,14 +71,18 @@ class DatabaseEndpoints:
 
     def register(self, api: Api) -> None:
         tags = ["Database"]
-        api.route("GET", "/api/v1/database/export", access=SUPERUSERS, tags=tags, answers={200: Content("application/sql")})(self.export)
-        api.route("POST", STATUS_URL, access=SUPERUSERS, tags=tags, faults=[InvalidDump, ImportUnderWay], failures=[413, 422])(
+        whole = replace(SUPERUSERS, reveals=True)
+        api.route("GET", "/api/v1/database/export", access=whole, tags=tags, answers={200: Content("application/sql")})(self.export)
+        api.route("POST", STATUS_URL, access=SUPERUSERS, tags=tags, faults=[InvalidDump, ImportUnderWay, DiskFull], failures=[413, 422])(
             self.import_database
         )
         api.route("GET", STATUS_URL, access=SUPERUSERS, tags=tags, faults=[ImportNotFound], while_not_ready=True)(self.get_import)
 
     async def export(self, request: web.Request, caller: Caller) -> web.StreamResponse:
-        """Everything that the database holds, as it was when the export began, as a file of SQL."""
+        """Everything that the database holds, as it was when the export began, as a file of SQL.
+
+        Of API keys only those of scope `all` may ask for it: whoever has it has everybody's log-in.
+        """
         name = f"media_auto_saver_backup_{self._clock.now():%Y%m%d_%H%M%S}.sql"
         headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
         response = web.StreamResponse(headers=headers)
@@ -96,7 +101,8 @@ class DatabaseEndpoints:
         self, request: web.Request, caller: Caller, form: Annotated[bytes, Streamed(model=DumpForm, media_type=MULTIPART)]
     ) -> ImportStarted:
         """Put a file that was exported in place of all that there is now. It is looked through first: unless all of it is sound,
-        nothing changes. Meanwhile other requests get 503 with `Retry-After`, and what is under way is cancelled.
+        nothing changes. Meanwhile other requests get 503 with `Retry-After`, and what is under way is cancelled. Whoever is not in
+        the file cannot ask afterwards how it went: the log says so.
         """
         del form  # read from the request, a piece at a time
         file = await asyncio.to_thread(self._new_file)
@@ -114,9 +120,10 @@ class DatabaseEndpoints:
         return _view(await self._backups.last())
 
     async def _receive(self, request: web.Request, file: Path) -> None:
-        """Raises `Refused`, `InvalidDump`, `ImportUnderWay`, `HTTPRequestEntityTooLarge`."""
+        """Raises `Refused`, `InvalidDump`, `ImportUnderWay`, `DiskFull`, `HTTPRequestEntityTooLarge`."""
         if request.content_type != MULTIPART:
             raise unsupported_media_type(MULTIPART)
+        await asyncio.to_thread(self._backups.check_room, min(request.content_length or 0, self._largest))
         found = False
         try:
             async for part in await request.multipart():
@@ -126,6 +133,10 @@ class DatabaseEndpoints:
                     raise invalid([_wrong("file", "Only files whose name ends in .sql are accepted")])
                 await self._store(part, file)
                 found = True
+        except OSError as wrong:
+            if is_full(wrong):
+                raise DiskFull from None
+            raise
         except (ValueError, LookupError, RuntimeError, AssertionError, HttpProcessingError, web.RequestPayloadError):
             raise malformed("The body is not a valid form") from None
         if not found:

@@ -86,16 +86,12 @@ class FeedsEndpoints:
         headers = {
             "Content-Type": f"{RSS}; charset=utf-8",
             "ETag": f'"{hashlib.sha256(body).hexdigest()}"',
-            "Last-Modified": _date(feed.changed_at),
             "Cache-Control": "private, no-cache",
             "X-Robots-Tag": "noindex",
         }
-        # Read as for HEAD, which knows no ranges: nobody wants a part of a feed.
+        # Read as for HEAD, which knows no ranges: nobody wants a part of a feed. A date says nothing of a new name, or of what went.
         part = wanted("HEAD", request.headers, etag=headers["ETag"].strip('"'), size=len(body))
-        is_unchanged = "If-None-Match" not in request.headers and _is_since(request.if_modified_since, feed.changed_at)
-        if part.status is not HTTPStatus.OK:
-            return answer_for(part, headers, len(body))
-        return web.Response(status=304, headers=headers) if is_unchanged else web.Response(body=body, headers=headers)
+        return web.Response(body=body, headers=headers) if part.status is HTTPStatus.OK else answer_for(part, headers, len(body))
 
     async def get_feed_file(
         self, request: web.Request, token: str, job: str, file: str, byte_range: Annotated[str | None, Header("Range")] = None
@@ -105,10 +101,6 @@ class FeedsEndpoints:
         if len(file.encode(errors="replace")) > MAX_NAME:
             raise MediaNotFound
         return await self._files.send(request, await self._feeds.file(token, job, file))
-
-
-def _is_since(asked: datetime | None, changed: datetime) -> bool:
-    return asked is not None and changed.replace(microsecond=0) <= asked
 
 
 # --- the document -------------------------------------------------------------------------------------------------------

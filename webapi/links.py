@@ -121,8 +121,8 @@ class LinkChange(BaseModel):
     output_format: Annotated[str, Field(max_length=40)] | None = None
     quality: Annotated[str, Field(max_length=40)] | None = None
     tell: Telling | None = None
-    chat_id: Annotated[Integer, Field(gt=-(2**62), lt=2**62)] | None = None
-    thread_id: Annotated[Integer, Field(gt=0, lt=2**62)] | None = None
+    chat_id: Annotated[Integer, Field(gt=-(2**52), lt=2**52)] | None = None
+    thread_id: Annotated[Integer, Field(gt=0, lt=2**31)] | None = None
     callback_url: Address | None = None
 
 

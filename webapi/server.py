@@ -24,6 +24,7 @@ from service.rates import Rate, Rates
 from webapi.auth import Caller, CallerKind, Identifies
 from webapi.contract import ALLOWED, Api, Endpoint
 from webapi.credentials import COOKIE, COOKIE_IS_OLD
+from webapi.in_flight import InFlight
 from webapi.problems import INTERNAL, PROBLEMS, ErrorShape, Problem, Refused, not_ready, problem_of, refused_by_access
 
 log = logging.getLogger("magpie.http")
@@ -43,6 +44,9 @@ SECURITY_HEADERS: Final = {
 REQUEST_ID: Final = web.RequestKey("request_id", str)
 """Where a request keeps its number, which is in its log lines and in the header `X-Request-ID`."""
 
+IS_ANSWERED: Final = web.RequestKey("is_answered", bool)
+"""Whether an answer has begun."""
+
 SESSION_HEADER: Final = "X-Session-ID"
 """The id of a download session, which opens it."""
 
@@ -52,16 +56,39 @@ _UNKNOWN_CALLER: Final = Caller(kind=CallerKind.ANONYMOUS, account_id=None, addr
 class Served:
     """An endpoint at work: is the service ready, who calls, may they, and then the endpoint itself."""
 
-    def __init__(self, endpoint: Endpoint, authenticator: Identifies, state: ServiceState, rates: Rates | None = None) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        authenticator: Identifies,
+        state: ServiceState,
+        rates: Rates | None = None,
+        in_flight: InFlight | None = None,
+    ) -> None:
         self.endpoint, self._authenticator, self._state, self._rates = endpoint, authenticator, state, rates
+        self._in_flight = in_flight or InFlight()
         self._asks_who = endpoint.asks_who
         self._verdicts = {kind: endpoint.access.verdict(kind) for kind in CallerKind}
-        self._only_reads = endpoint.method == "GET" or endpoint.access.reads
+        self._only_reads = endpoint.access.reads or (endpoint.method == "GET" and not endpoint.access.reveals)
 
     async def respond(self, request: web.Request) -> web.StreamResponse:
-        endpoint = self.endpoint
-        if not (self._state.is_ready or endpoint.while_not_ready):
+        if self.endpoint.while_not_ready:
+            return await self._respond(request)
+        if not self._state.is_ready:
             raise not_ready(self._state.state)
+        self._in_flight.note()  # in the same step: from now on an import waits for it
+        try:
+            return await self._respond(request)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or not self._in_flight.is_sent_away():
+                raise
+            task.uncancel()
+            if request.get(IS_ANSWERED):
+                raise ConnectionResetError("the answer broke off") from None
+            raise not_ready(self._state.state) from None
+
+    async def _respond(self, request: web.Request) -> web.StreamResponse:
+        endpoint = self.endpoint
         if not self._asks_who:
             return await endpoint.respond(request, _UNKNOWN_CALLER)
         caller = await self._identified(request)
@@ -126,13 +153,14 @@ def build_app(
     rates: Rates | None = None,
     max_body: int = MAX_BODY,
     meter: HttpMeter | None = None,
+    in_flight: InFlight | None = None,
 ) -> web.Application:
-    """The application with every endpoint of the `Api`. `state` is read at each request; `meter` hears of each."""
+    """The application with every endpoint of the `Api`. `state` is read at each request; `meter` and `in_flight` hear of each."""
     metered = [] if meter is None else [_Metered(meter).middleware]
     app = web.Application(middlewares=[*metered, _Errors(api).middleware], client_max_size=max_body)
     app.on_response_prepare.append(_finish_headers)
     for endpoint in api.endpoints:
-        served = Served(endpoint, authenticator, state, rates)
+        served = Served(endpoint, authenticator, state, rates, in_flight)
         for path in _spellings(endpoint.path):
             for method in ("GET", "HEAD") if endpoint.method == "GET" else (endpoint.method,):
                 app.router.add_route(method, path, served.respond, expect_handler=_expect)
@@ -154,6 +182,7 @@ async def _expect(request: web.Request) -> None:
 
 
 async def _finish_headers(request: web.Request, response: web.StreamResponse) -> None:
+    request[IS_ANSWERED] = True
     headers = response.headers
     for name, value in SECURITY_HEADERS.items():
         headers.setdefault(name, value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -22,9 +23,10 @@ from service.errors import ImportNotFound, ImportUnderWay, InvalidDump, NeedsRee
 from service.media_url import MediaUrl
 from service.model import JobStatus
 from storage import swap, tables
+from storage.cards import written
 from storage.migrate import upgrade
 from storage.sealed import REENTRY, SEALED, Sealing
-from tests.support.backups import NOW, OTHER_VAULT, QUIRKS, VAULT, Place, Row, a_row, prepared_database
+from tests.support.backups import DESCRIPTION, NOW, OTHER_VAULT, QUIRKS, VAULT, Place, Row, a_row, prepared_database
 from tests.support.house import House, living
 from tests.support.people import Town, actor
 
@@ -76,15 +78,22 @@ ON_PURPOSE = {
     "accounts": {"token_epoch"},  # all log-ins end
     "download_sessions": {"closed_at"},  # it closes with its job, which ends
     "links": {"next_run_at"},  # computed anew
-    "media_files": {"is_current"},  # not on the disk
     "telegram_updates": {"body"},  # dealt with where the dump was made
 }
 """What import changes, by column. The rows below go, or come."""
 GONE = {"fetches", "one_time_codes", "ended_logins"}
 
 
+def store(place: Place, *locations: str) -> None:
+    for location in locations:
+        file = place.directory / "media" / location
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"x")
+
+
 async def test_everything_comes_back_but_for_what_import_changes_on_purpose(any_source: Place, target: Place) -> None:
     source = any_source
+    store(target, *(a_row(tables.media_files, number)["location"] for number in (1, 2)))
     before, after = await moved(source, target, jobs=ENDED)
     changed: dict[str, set[str]] = {}
     for name, rows in before.items():
@@ -149,6 +158,96 @@ async def test_of_several_files_under_one_key_none_is_current_without_the_others
     assert [row["is_current"] for row in after["media_files"]] == [False, False]
 
 
+async def test_a_job_shows_no_file_that_is_not_there(source: Place, target: Place) -> None:
+    store(target, "here.mp3")
+    _, after = await moved(source, target, jobs=ENDED, media_files=[{"location": "here.mp3"}, {"location": "gone.mp3"}])
+    assert [row["media_file_id"] for row in after["job_files"]] == [1]
+
+
+async def test_a_file_that_was_replaced_is_shown_as_long_as_it_is_there(source: Place, target: Place) -> None:
+    store(target, "old.mp3", "new.mp3")
+    key = {"scope": "s", "extractor": "e", "media_id": "m", "selection": "x", "position": 0}
+    files = [{**key, "is_current": False, "location": "old.mp3"}, {**key, "is_current": True, "location": "new.mp3"}]
+    _, after = await moved(source, target, jobs=ENDED, media_files=files)
+    assert [row["media_file_id"] for row in after["job_files"]] == [1, 2]
+
+
+async def test_what_replaced_a_missing_file_stays_current(source: Place, target: Place) -> None:
+    store(target, "new.mp3")
+    key = {"scope": "s", "extractor": "e", "media_id": "m", "selection": "x", "position": 0}
+    files = [{**key, "is_current": False, "location": "old.mp3"}, {**key, "is_current": True, "location": "new.mp3"}]
+    _, after = await moved(source, target, jobs=ENDED, media_files=files)
+    assert [row["is_current"] for row in after["media_files"]] == [False, True]
+
+
+@pytest.mark.parametrize("state", ["waiting", "sending"])
+async def test_what_was_on_its_way_to_a_chat_is_not_sent_again_unasked(state: str, source: Place, target: Place) -> None:
+    _, after = await moved(source, target, jobs=ENDED, deliveries=[{"state": state}, {"state": state}])
+    assert [row["state"] for row in after["deliveries"]] == ["unsure", state]  # the second's job left nothing: a retry may bring it
+
+
+async def test_a_file_whose_message_was_on_its_way_is_delivered(source: Place, target: Place) -> None:
+    _, after = await moved(source, target, jobs=ENDED, deliveries=[{"state": "announcing"}, {}])
+    assert after["deliveries"][0]["state"] == "delivered"
+
+
+async def test_webhook_messages_that_waited_are_given_up(source: Place, target: Place) -> None:
+    _, after = await moved(source, target, jobs=ENDED, webhook_messages=[{"state": "waiting", "ended_at": None}, {}])
+    assert [row["state"] for row in after["webhook_messages"]] == ["given_up", "delivered"]
+    assert after["webhook_messages"][0]["ended_at"] == target.clock.now()
+
+
+# --- addresses that open something ------------------------------------------------------------------------------------------
+
+
+async def feed_epochs(source: Place, target: Place, **own: list[Row]) -> list[int]:
+    _, after = await moved(source, target, jobs=ENDED, **own)
+    return [row["feed_epoch"] for row in after["links"]]
+
+
+async def test_feeds_keep_their_addresses_in_a_new_installation(source: Place, target: Place) -> None:
+    assert await feed_epochs(source, target, links=[{"feed_epoch": 0}, {"feed_epoch": 7}]) == [0, 7]
+
+
+async def test_a_feed_keeps_its_address_where_the_link_is_the_same(source: Place, target: Place) -> None:
+    await target.fill(jobs=ENDED, links=[{"feed_epoch": 3}, {"feed_epoch": 3}])
+    assert await feed_epochs(source, target, links=[{"feed_epoch": 3}, {"feed_epoch": 3}]) == [3, 3]
+
+
+async def test_an_address_of_a_feed_that_was_withdrawn_stays_so(source: Place, target: Place) -> None:
+    await target.fill(jobs=ENDED, links=[{"feed_epoch": 5}, {"feed_epoch": 0}])
+    assert await feed_epochs(source, target, links=[{"feed_epoch": 3}, {"feed_epoch": 3}]) == [5, 3]
+
+
+OTHERS: dict[str, dict[str, list[Row]]] = {
+    "account": {"links": [{"account_id": 2}, {}]},
+    "name": {"accounts": [{"username": "eve"}, {}]},
+    "address": {"links": [{"url_digest": "another"}, {}]},
+}
+
+
+@pytest.mark.parametrize("theirs", OTHERS.values(), ids=OTHERS)
+async def test_no_address_of_a_feed_here_opens_anothers_in_the_dump(theirs: Any, source: Place, target: Place) -> None:
+    await target.fill(jobs=ENDED, links=[{"feed_epoch": 3}, {"feed_epoch": 3}])
+    own = {"links": [{"feed_epoch": 4}, {"feed_epoch": 3}], **theirs}
+    first, second = await feed_epochs(source, target, **own)
+    assert (first > 4, second) == (True, 3)
+
+
+async def test_the_address_of_a_feed_whose_link_was_deleted_here_opens_nothing(source: Place, target: Place) -> None:
+    await target.fill(jobs=ENDED, links=[{"feed_epoch": 3}, {"feed_epoch": 3}])
+    async with target.database.writer.begin() as connection:
+        await connection.execute(sa.delete(tables.links))
+    assert min(await feed_epochs(source, target, links=[{"feed_epoch": 0}, {"feed_epoch": 0}])) > 1000
+
+
+async def test_links_to_files_that_were_revoked_here_stay_so(source: Place, target: Place) -> None:
+    store(target, *(a_row(tables.media_files, number)["location"] for number in (1, 2)))
+    await target.fill(jobs=ENDED, job_files=[{"epoch": 9}, {"epoch": 0}])
+    _, after = await moved(source, target, jobs=ENDED, job_files=[{"epoch": 8}, {"epoch": 8}])
+    assert [row["epoch"] for row in after["job_files"]] == [9, 8]
+
+
 # --- who is who -----------------------------------------------------------------------------------------------------------
 
 
@@ -176,6 +275,31 @@ async def test_the_log_in_of_whoever_imports_goes_on(source: Place, target: Plac
     assert another is not None
     assert (account.token_epoch, done.must_log_in) == (3, False)
     assert another.token_epoch > 3
+
+
+async def test_a_log_in_that_ended_during_the_import_stays_ended(source: Place, target: Place) -> None:
+    asked = await Town(target.database, target.clock).account("ada", is_superuser=True)
+    await Town(source.database, source.clock).account("ada")
+    async with target.database.writer.begin() as connection:  # her password is reset while the dump is looked through
+        await connection.execute(sa.update(tables.accounts).where(tables.accounts.c.id == asked.id).values(token_epoch=5))
+    await target.backups.run(await source.exported(), Importer(account=asked))
+    async with target.database.read() as transaction:
+        present = await transaction.accounts.get(asked.id)
+    assert present is not None
+    assert present.token_epoch == 5
+
+
+@pytest.mark.parametrize("change", [{"is_active": False}, {"is_leaving": True}], ids=str)
+async def test_whoever_was_blocked_during_the_import_has_to_log_in(change: dict[str, bool], source: Place, target: Place) -> None:
+    asked = await Town(target.database, target.clock).account("ada", is_superuser=True)
+    await Town(source.database, source.clock).account("ada")
+    async with target.database.writer.begin() as connection:
+        await connection.execute(sa.update(tables.accounts).where(tables.accounts.c.id == asked.id).values(**change))
+    done = await target.backups.run(await source.exported(), Importer(account=asked))
+    async with target.database.read() as transaction:
+        present = await transaction.accounts.get(asked.id)
+    assert present is not None
+    assert (present.token_epoch > asked.token_epoch, done.must_log_in) == (True, True)
 
 
 async def test_a_log_in_is_not_given_to_another_account_of_the_same_number(source: Place, target: Place) -> None:
@@ -253,12 +377,13 @@ def sealed(text: str = "https://example.com/secret?token=1") -> str:
     return SEALED + VAULT.encrypt(text).decode()
 
 
+DESCRIBED = sealed(written(DESCRIPTION))
 SECRETS: dict[str, list[Row]] = {
     "jobs": [{"status": "completed", "url": sealed(), "callback_url": sealed()}, {"status": "completed", "url": "https://example.com/"}],
     "site_cookies": [{"content": sealed()}, {"content": sealed()}],
     "webhooks": [{"url": sealed(), "secret": sealed()}, {"url": None, "secret": sealed()}],
     "webhook_messages": [{"url": sealed(), "body": sealed()}, {"url": sealed(), "body": sealed()}],
-    "cards": [{"url": sealed(), "description": sealed(), "state": "offered"}, {"url": "https://example.com/", "description": sealed()}],
+    "cards": [{"url": sealed(), "description": DESCRIBED, "state": "offered"}, {"url": "https://example.com/", "description": DESCRIBED}],
     "links": [{"url": "https://example.com/", "cookies": sealed(), "callback_url": None}, {"url": sealed(), "cookies": None}],
     "link_items": [{"url": sealed()}, {"url": "https://example.com/"}],
 }
@@ -316,6 +441,23 @@ def test_a_secret_that_needs_re_entry_says_so() -> None:
     assert told.value.code == "needs_reentry"
 
 
+async def test_a_secret_of_another_kind_is_one_that_cannot_be_read(source: Place, target: Place) -> None:
+    own: dict[str, list[Row]] = {
+        "jobs": [{"status": "completed", "url": sealed("a=cookie")}, {"status": "completed", "callback_url": sealed("a=cookie")}],
+        "cards": [{"description": sealed("a=cookie")}, {"url": REENTRY}],
+    }
+    _, after = await moved(source, target, **own)
+    assert [row["url"] for row in after["jobs"]] == ["https://needs-reentry.invalid/", own_address()]
+    assert after["jobs"][1]["callback_url"] is None
+    assert [row["description"] is None for row in after["cards"]] == [True, False]
+    assert after["cards"][1]["url"] == "https://needs-reentry.invalid/"
+
+
+def own_address() -> str:
+    found: str = a_row(tables.jobs, 2)["url"]
+    return found
+
+
 # --- the swap --------------------------------------------------------------------------------------------------------------
 
 
@@ -368,6 +510,72 @@ async def test_an_unsound_dump_changes_nothing_and_stops_nothing(source: Place, 
     assert [file for file in (target.directory / "backups").rglob("*") if file.is_file()] == []
 
 
+PLANTED: dict[str, tuple[str, Row]] = {
+    "a state that nobody knows": ("jobs", {"status": "nonsense"}),
+    "an address that is none": ("jobs", {"url": "not an address"}),
+    "a path outside": ("job_files", {"path": "../../etc/passwd"}),
+    "settings that are no object": ("kept_values", {"name": "settings", "value": "[]"}),
+    "JSON of another shape": ("history_entries", {"files": 5}),
+    "a text that is too long for PostgreSQL": ("jobs", {"payer": "x" * 500}),
+    "a number that is too large for PostgreSQL": ("jobs", {"position": 5_000_000_000}),
+    "a number that leaves no room": ("accounts", {"token_epoch": 2**31 - 1}),
+}
+
+
+@pytest.mark.parametrize(("table", "planted"), PLANTED.values(), ids=PLANTED)
+async def test_what_means_nothing_is_refused_before_anything_stops(table: str, planted: Row, source: Place, target: Place) -> None:
+    own: dict[str, list[Row]] = {"jobs": [dict(row) for row in ENDED]}
+    own[table] = [{**own.get(table, [{}])[0], **planted}, {**own.get(table, [{}, {}])[1]}]
+    await source.fill(**own)
+    await target.fill(jobs=ENDED)
+    before = await target.rows()
+    with pytest.raises(InvalidDump, match=table):
+        await target.backups.run(await source.exported(), Importer())
+    assert await target.rows() == before
+    assert target.standstill.asked == []
+
+
+EXTREMES: dict[str, list[Row]] = {
+    "jobs": [
+        {
+            "status": "completed",
+            "payer": "🙂" * 80,
+            "title": "🙂'\\\n" * 100_000,
+            "position": 2**31 - 1,
+            "total_bytes": 2**63 - 1,
+            "downloaded_bytes": -(2**63),
+            "speed": sys.float_info.max,
+            "eta": 5e-324,
+            "created_at": datetime(1970, 1, 1, tzinfo=UTC),
+            "ended_at": datetime(8999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC),
+        },
+        {"status": "failed", "title": "", "speed": -sys.float_info.max, "eta": -0.1, "max_items": 0, "total_bytes": 10**18, "payer": ""},
+    ],
+    "links": [
+        {"chat_id": -(2**63), "thread_id": 2**63 - 1, "cookies_until": datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), "tags": []},
+        {},
+    ],
+    "cards": [{"picture": b""}, {"picture": b"\0" * 200_000}],
+    "history_entries": [{"files": [], "link_id": 2**53}, {"files": ["🙂" * 1000] * 1000}],
+}
+
+
+async def test_the_extremes_of_every_kind_come_back(any_source: Place, target: Place) -> None:
+    before, after = await moved(any_source, target, **EXTREMES)
+    for table, rows in EXTREMES.items():
+        for old, new, given in zip(before[table], after[table], rows, strict=True):
+            assert {name: new[name] for name in given} == {name: old[name] for name in given}
+
+
+async def test_what_was_imported_can_be_imported_again_whatever_its_epochs_were(source: Place, target: Place) -> None:
+    most = {"token_epoch": 2**30}
+    await source.fill(jobs=[{"status": "completed", "attempt": 2**30, "seq": 2**30}, ENDED[1]], accounts=[most, most])
+    await target.backups.run(await source.exported(), Importer())
+    for _ in range(3):
+        done = await target.backups.run(await target.exported(), Importer())
+    assert done.state is ImportState.DONE
+
+
 async def test_an_import_is_in_the_audit_trail_and_says_how_it_went(source: Place, target: Place) -> None:
     with pytest.raises(ImportNotFound):
         await target.backups.last()
@@ -380,7 +588,7 @@ async def test_an_import_is_in_the_audit_trail_and_says_how_it_went(source: Plac
         told = await again.backups.last()  # as after a restart
     finally:
         await again.close()
-    assert (told.state, told.counts["jobs"], told.missing_files) == (ImportState.DONE, 2, 1)
+    assert (told.state, told.counts["jobs"], told.missing_files) == (ImportState.DONE, 2, 2)
     assert told.kept_as is not None
     assert (target.directory / told.kept_as).is_file()
 
@@ -457,6 +665,22 @@ async def test_a_dump_of_an_older_version_is_brought_up_to_date(revision: str, t
     (tmp_path / "old.sql").write_bytes(dump)
     await target.backups.run(tmp_path / "old.sql", Importer())
     assert [row["id"] for row in (await target.rows())["download_sessions"]] == [UUID(int=1)]
+
+
+async def test_what_means_nothing_is_refused_in_a_dump_of_an_older_version_too(target: Place, tmp_path: Path) -> None:
+    old = tmp_path / "old.db"
+    await upgrade(f"sqlite:///{old}", "0003")
+    with closing(sqlite3.connect(old)) as connection:
+        connection.execute(
+            "INSERT INTO download_sessions (id, folder, created_by, closes_with_job, created_at, last_activity)"
+            " VALUES (?, ?, 'nobody', 0, '2026-01-01 00:00:00.000000', '2026-01-01 00:00:00.000000')",
+            (UUID(int=1).hex, UUID(int=2).hex),
+        )
+        connection.commit()
+        (tmp_path / "old.sql").write_bytes(as_dump(connection, "0003"))
+    with pytest.raises(InvalidDump, match="created_by"):
+        await target.backups.run(tmp_path / "old.sql", Importer())
+    assert target.standstill.asked == []
 
 
 def as_dump(connection: sqlite3.Connection, revision: str) -> bytes:

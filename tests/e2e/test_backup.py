@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import socket
 import sqlite3
 import subprocess
 import threading
@@ -17,8 +18,8 @@ import pytest
 import requests
 
 from tests.e2e.conftest import StartService
-from tests.e2e.test_accounts import Client, made, made_by
-from tests.support.running import HANG, MediaSiteProcess, Running, command, eventually
+from tests.e2e.test_accounts import OUTSIDE, Client, made, made_by
+from tests.support.running import HANG, MAGPIE, MediaSiteProcess, Running, command, eventually
 
 VIDEO = "https://www.youtube.com/watch?v=BACKUPxxx01"
 OTHER_VIDEO = "https://www.youtube.com/watch?v=BACKUPxxx02"
@@ -279,6 +280,98 @@ def test_a_stop_during_an_import_loses_nothing(start: StartService) -> None:
     assert list((service.data / "backups" / "incoming").iterdir()) == []
 
 
+def test_killed_while_it_writes_down_what_is_replaced_it_leaves_no_half_of_it(start: StartService) -> None:
+    service = start()
+    service.post_auto_download(VIDEO)
+    dump = grown(exported(service), 60_000)
+    assert imported(service, dump)["state"] == "done"
+    (first,) = (service.data / "backups").glob("before-import-*")
+    first.unlink()
+    eventually(lambda: send(service, dump).ok, "another import begins")
+    eventually(lambda: [*(service.data / "backups").rglob("before-import-*")], "what is replaced is written down")
+    service.kill()
+    service.start()
+    for kept in (service.data / "backups").glob("before-import-*"):
+        assert b"\n-- end " in kept.read_bytes()[-200:]
+    assert len(service.rows("select 1 from history_entries")) == 60_001
+
+
+# --- others, who have the same numbers ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def others(site: MediaSiteProcess, tmp_path: Path) -> bytes:
+    """A dump in which the numbers that ann and ben have here are root's and carol's, both superusers."""
+    with Running.beside(site, tmp_path / "others", trust_local="false") as service:
+        root = made(service, "root")
+        made_by(root, "carol")
+        assert root.ask("put", "/users/2", json={"is_superuser": True}).ok
+        return exported(service, headers=root.headers)
+
+
+def replaced(service: Running, dump: bytes, importer: Client) -> None:
+    """By whoever is not in it, and so cannot ask how it goes."""
+    assert send(service, dump, headers=importer.headers).ok
+    eventually(lambda: service.rows("select 1 from accounts where username = 'root'"), "others are here")
+    eventually(lambda: requests.get(f"{service.url}/api/health/simple", timeout=HANG).ok, "it goes on")
+
+
+def test_a_request_that_began_before_an_import_does_nothing_to_others(start: StartService, others: bytes) -> None:
+    service = start(trust_local="false")
+    ann = made(service, "ann")
+    ben = made_by(ann, "ben")
+    body = json.dumps({"password": "a brand new passw0rd"}).encode()
+    headers = "".join(f"{name}: {value}\r\n" for name, value in ben.headers.items())
+    head = f"PUT /api/v1/users/me HTTP/1.1\r\nHost: localhost:{service.port}\r\nContent-Type: application/json\r\n{headers}"
+    with socket.create_connection(("127.0.0.1", service.port), timeout=HANG) as held_back:
+        held_back.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body[:5])
+        assert ben.ask("get", "/users/me").ok  # by now the other one has been read, too
+        replaced(service, others, ann)
+        held_back.sendall(body[5:])
+        assert held_back.recv(4000).startswith(b"HTTP/1.1 503 ")
+    assert Client(service).log_in("carol", "a brand new passw0rd").status_code == 401
+    assert Client(service).log_in("carol").ok
+
+
+def test_who_looked_on_before_an_import_does_not_hear_of_others(start: StartService, others: bytes) -> None:
+    service = start(trust_local="false")
+    ann = made(service, "ann")
+    ben = made_by(ann, "ben")
+    with requests.get(f"{service.url}/api/events", headers=ben.headers, stream=True, timeout=HANG) as stream:
+        assert stream.ok
+        replaced(service, others, ann)
+        carol = Client(service)
+        assert carol.log_in("carol").ok
+        assert service.post_auto_download(VIDEO, headers=carol.headers).ok
+        heard = stream.content  # to its end: it has one
+    assert b"job_uuid" not in heard
+    assert requests.get(f"{service.url}/api/events", headers=ben.headers, timeout=HANG).status_code == 401
+
+
+def test_whoever_is_not_in_the_dump_is_named_in_its_audit_trail(start: StartService, others: bytes) -> None:
+    service = start(trust_local="false")
+    replaced(service, others, made(service, "ann"))
+    (entry,) = service.rows("select account_id, details from audit_entries where action = 'database_imported'")
+    assert entry["account_id"] is None
+    assert "by ann, whom the dump does not know" in entry["details"]
+
+
+def test_an_import_that_fails_is_in_the_audit_trail(start: StartService) -> None:
+    service = start(trust_local="false")
+    ann = made(service, "ann")
+    assert imported(service, exported(service, headers=ann.headers)[:-20], headers=ann.headers)["state"] == "failed"
+    entries = service.rows("select action, account_id from audit_entries where action like 'import%' order by id")
+    assert entries == [{"action": "import_begun", "account_id": 1}, {"action": "import_failed", "account_id": 1}]
+
+
+@pytest.mark.parametrize(("scope", "status"), [("all", 200), ("read", 403), ("metrics", 403)])
+def test_a_key_that_may_only_read_does_not_get_everything(start: StartService, scope: str, status: int) -> None:
+    service = start(trust_local="false")
+    key = made(service, "ann").ask("post", "/users/me/api-keys/", json={"name": "mine", "scope": scope}).json()["key"]
+    answer = requests.get(f"{service.url}{DATABASE}/export", headers={"X-API-Key": key, **OUTSIDE}, timeout=HANG)
+    assert answer.status_code == status
+
+
 # --- the command line -------------------------------------------------------------------------------------------------------
 
 
@@ -322,3 +415,28 @@ def test_exit_statuses(tmp_path: Path, arguments: tuple[str, ...], status: int) 
     ended = command(tmp_path, "db", *arguments)
     assert ended.returncode == status, ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_an_import_that_is_interrupted_loses_nothing(start: StartService, tmp_path: Path) -> None:
+    service = start()
+    service.post_auto_download(VIDEO)
+    dump = tmp_path / "dump.sql"
+    dump.write_bytes(grown(exported(service), 60_000))
+    assert imported(service, dump.read_bytes())["state"] == "done"
+    service.post_auto_download(OTHER_VIDEO)
+    service.stop()
+    (first,) = (service.data / "backups").glob("before-import-*")
+    first.unlink()
+    importing = subprocess.Popen(
+        [str(MAGPIE), "db", "import", str(dump)], env=service.environment, cwd=service.directory, stderr=subprocess.PIPE, text=True
+    )
+    eventually(lambda: [*(service.data / "backups").rglob("before-import-*")], "what is replaced is written down")
+    importing.send_signal(signal.SIGINT)
+    said = importing.communicate(timeout=HANG)[1]
+    with closing(sqlite3.connect(service.data / "magpie.db")) as database:
+        (jobs,) = database.execute("select count(*) from jobs").fetchone()
+    kept = [*(service.data / "backups").glob("before-import-*")]
+    assert (jobs, len(kept)) in {(2, 0), (1, 1)}
+    assert ("Nothing was changed" in said) is (jobs == 2)
+    assert importing.returncode in {0, 130}
+    assert "Traceback" not in said

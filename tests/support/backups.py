@@ -15,9 +15,11 @@ import sqlalchemy as sa
 
 from service.audit import NOBODY
 from service.backup import Backups
+from service.descriptions import Description, DescriptionKind
 from service.downloads import Downloads
 from service.ports import Media
 from storage.backup import BACKUPS, SqlBackups
+from storage.cards import written
 from storage.database import SqlDatabase
 from storage.media import DiskMedia
 from storage.tables import UtcDateTime, metadata
@@ -30,6 +32,7 @@ NOW = datetime(2026, 11, 20, 10, 0, 0, 123456, tzinfo=UTC)
 QUIRKS = "it's a\nline, a \\ and 'quotes' ünï 🙂 -- end 3 0"
 VAULT = MultiFernetVault(["a secret key of the tests"])
 OTHER_VAULT = MultiFernetVault(["another secret key of theirs"])
+DESCRIPTION = Description(kind=DescriptionKind.MEDIUM, extractor="site", id="1", title=QUIRKS)
 Row = dict[str, Any]
 
 
@@ -108,7 +111,10 @@ class Place:
             for table in metadata.sorted_tables:
                 for number in (1, 2):
                     given = own.get(table.name, [{}, {}])[number - 1]
-                    await connection.execute(sa.insert(table).values(a_row(table, number) | given))
+                    row = a_row(table, number) | given
+                    if "username" in given:
+                        row["username_key"] = given["username"].casefold()
+                    await connection.execute(sa.insert(table).values(row))
             if not self.database.is_sqlite:  # numbers that are given by hand do not count there
                 for name in ("accounts", "links", "api_keys", "audit_entries", "charges", "deliveries", "history_entries", "media_files"):
                     await connection.execute(sa.text(f"select setval(pg_get_serial_sequence('{name}', 'id'), 2)"))
@@ -116,6 +122,10 @@ class Place:
     async def close(self) -> None:
         if self._is_own:
             await self.database.close()
+
+
+def _address(number: int) -> str:
+    return f"https://example.com/watch?v={number}&it's='quoted'"
 
 
 def a_row(table: sa.Table, number: int) -> Row:
@@ -126,11 +136,45 @@ def a_row(table: sa.Table, number: int) -> Row:
 _VALUES: dict[type[sa.types.TypeEngine[Any]], Callable[[int], Any]] = {
     UtcDateTime: lambda number: NOW + timedelta(seconds=number),
     sa.Boolean: lambda number: number == 1,
-    sa.JSON: lambda number: {"a": [QUIRKS, 1.5, None, number]},
+    sa.JSON: lambda number: [QUIRKS, str(number)],
     sa.LargeBinary: lambda number: bytes(range(256)) * number,
     sa.Double: lambda number: 0.1 * number,
     sa.Text: lambda number: f"{QUIRKS} {number}",
 }
+_MEANING: dict[str, Callable[[int], Any]] = {
+    "url": _address,
+    "callback_url": _address,
+    "selection": lambda _: "audio:mp3:best",
+    "origin": lambda _: "api",
+    "accounts.username_key": lambda number: f"username{number}",
+    "accounts.email_key": lambda number: f"email{number}",
+    "accounts.role": lambda _: "user",
+    "accounts.allowance": lambda number: {"at_once": number},
+    "download_sessions.created_by": lambda _: "api",
+    "links.type": lambda _: "youtube_channel",
+    "links.schedule": lambda number: f"{number} 6 * * *",
+    "links.timezone": lambda _: "Europe/Berlin",
+    "links.filters": lambda number: {"title": QUIRKS, "newest": number},
+    "links.telling": lambda _: "send",
+    "links.state": lambda _: "ok",
+    "link_items.state": lambda _: "known",
+    "jobs.status": lambda _: "completed",
+    "jobs.phase": lambda _: "storing",
+    "media_files.kind": lambda _: "audio",
+    "media_files.sha256": lambda number: f"{number:064x}",
+    "history_entries.outcome": lambda _: "success",
+    "idempotency_keys.more_job_ids": lambda number: [str(UUID(int=number))],
+    "api_keys.scope": lambda _: "all",
+    "webhooks.secret": lambda _: "whsec_c2VjcmV0",
+    "webhook_messages.state": lambda _: "delivered",
+    "audit_entries.action": lambda _: "paired",
+    "cards.clip": lambda number: f"0-{number}",
+    "cards.state": lambda _: "delivered",
+    "cards.description": lambda _: written(DESCRIPTION),
+    "deliveries.state": lambda _: "delivered",
+    "telegram_copies.kind": lambda _: "audio",
+}
+"""By column, or by its name in whatever table: values that say something to those who read them."""
 
 
 def _value(table: sa.Table, column: sa.Column[Any], number: int) -> Any:
@@ -140,6 +184,7 @@ def _value(table: sa.Table, column: sa.Column[Any], number: int) -> Any:
         return None if number == 1 else _value(table, key.column, 1)
     if isinstance(column.type, sa.Uuid):
         return UUID(int=number + (1 << 64) * (1 + list(metadata.tables).index(table.name)))
-    if (made := _VALUES.get(type(column.type))) is not None:
+    made = _MEANING.get(f"{table.name}.{column.name}") or _MEANING.get(column.name) or _VALUES.get(type(column.type))
+    if made is not None:
         return made(number)
     return f"{column.name}{number}"[: column.type.length] if isinstance(column.type, sa.String) else number

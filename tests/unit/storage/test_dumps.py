@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -18,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from service.errors import InvalidDump
-from storage.dump_reading import DumpReader, check_values, examine, read_header
+from storage.dump_reading import DumpReader, check_form, examine, read_header
 from storage.dumps import FORMAT, Header, shapes, sqlite_dump
 from storage.tables import metadata
 
@@ -86,7 +87,7 @@ def load(dump: bytes) -> sqlite3.Connection:
     """Raises `InvalidDump`."""
     connection = empty()
     DumpReader(io.BytesIO(dump), TABLES).load(connection)
-    check_values(connection, list(TABLES.values()))
+    check_form(connection, list(TABLES.values()))
     return connection
 
 
@@ -112,7 +113,7 @@ def dump() -> bytes:
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=200) | st.sampled_from(
     ["'", "''", "\\", "\\'", "a\nb", "\r\n", "-- end 3 0", "');\nINSERT INTO cards", "NULL", "', '", "ünï🙂", "\ufeff", "\u2028", ""]
 )
-NUMBERS = st.integers(-(10**18) + 1, 10**18 - 1)
+NUMBERS = st.integers(-(2**63), 2**63 - 1)
 TIMES = st.datetimes().map(lambda at: f"{at.year:04}-" + at.strftime("%m-%d %H:%M:%S.%f"))
 
 
@@ -162,6 +163,19 @@ def test_a_row_larger_than_a_piece_is_read() -> None:
     long = "it's " * 1_000_000
     with closing(holding(a_card(description=long))) as before, closing(load(dump_of(before))) as after:
         assert after.execute("SELECT description FROM cards").fetchone() == (long,)
+
+
+def test_a_text_with_nul_is_whole_but_for_that() -> None:
+    with closing(holding(a_card(url="before\0after\0"))) as before, closing(load(dump_of(before))) as after:
+        assert after.execute("SELECT url FROM cards").fetchone() == ("before\ufffdafter\ufffd",)
+
+
+def test_numbers_that_only_python_knows_are_none_in_json() -> None:
+    account = {"id": 7, "username": "x", "username_key": "x", "is_active": 1, "is_superuser": 0, "created_at": AT,
+               "allowance": '{"a": [Infinity, -Infinity, NaN, 1e999, 1.5, 2]}'}  # fmt: skip
+    with closing(holding(accounts=(account,))) as before, closing(load(dump_of(before))) as after:
+        (told,) = after.execute("SELECT allowance FROM accounts WHERE id = 7").fetchone()
+        assert json.loads(told) == {"a": [None, None, None, None, 1.5, 2]}
 
 
 def test_columns_may_stand_in_another_order(dump: bytes) -> None:
@@ -231,7 +245,23 @@ def test_a_value_that_is_no_literal_of_its_kind_is_refused(dump: bytes, value: s
         load(changed(dump, lambda text: text.replace("'It''s said'", value)))
 
 
-@pytest.mark.parametrize("value", ["TRUE", "'1'", "1.0", "0x10", "1e3", "\u0661", "9999999999999999999", "- 1", "+1", "1 "])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "TRUE",
+        "'1'",
+        "1.0",
+        "0x10",
+        "1e3",
+        "\u0661",
+        "9223372036854775808",
+        "-9223372036854775809",
+        "9999999999999999999",
+        "- 1",
+        "+1",
+        "1 ",
+    ],
+)
 def test_what_is_no_whole_number_is_refused(dump: bytes, value: str) -> None:
     with pytest.raises(InvalidDump):
         load(changed(dump, lambda text: text.replace("VALUES ('c', 1,", f"VALUES ('c', {value},")))
@@ -359,11 +389,19 @@ SOUND = {"format": 1, "revision": "0006", "key": "0123456789abcdef", "made_at": 
 @pytest.mark.parametrize(
     "said",
     ["{}", "[]", "null", "{", '{"format": 1}', "[" * 3000]
-    + [json.dumps({**SOUND, **wrong}) for wrong in ({"format": "x"}, {"revision": 6}, {"key": ""}, {"made_at": "2026-11-21T22:00:00"})],
+    + [json.dumps({**SOUND, **wrong}) for wrong in ({"format": "x"}, {"revision": 6}, {"key": ""}, {"made_at": "2026-11-21T22:00:00"})]
+    + [json.dumps({**SOUND, "format": wrong}) for wrong in (math.inf, math.nan, -1, 0, True, 1.0, None)]
+    + [json.dumps({**SOUND, "made_at": wrong}) for wrong in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:00:00-14:00")]
+    + [json.dumps(SOUND).replace(": 1,", ": 1e999,")],
 )
 def test_a_first_line_that_says_less_than_it_must_is_refused(said: str) -> None:
     with pytest.raises(InvalidDump):
         read_header(f"-- magpie dump {said}\n".encode())
+
+
+def test_a_version_that_no_answer_could_show_is_shown_otherwise() -> None:
+    line = json.dumps({**SOUND, "version": "1\ud800"})
+    assert read_header(f"-- magpie dump {line}\n".encode()).version == "1?"
 
 
 def test_a_newer_format_is_named_so() -> None:

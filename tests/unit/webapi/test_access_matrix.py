@@ -33,7 +33,7 @@ class As:
 def test_every_kind_of_caller_has_a_verdict_of_its_own() -> None:
     fields = {field.name: field.default for field in dataclasses.fields(Access)}
     kinds = {"anonymous", "local", "owner", "other", "superuser"}
-    assert {*fields} - {"signed", "session", "metrics", "reads"} == kinds
+    assert {*fields} - {"signed", "session", "metrics", "reads", "reveals"} == kinds
     assert all(fields[kind] is dataclasses.MISSING for kind in kinds), "every endpoint must decide about each of them"
 
 
