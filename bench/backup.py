@@ -60,7 +60,7 @@ def download(n: int) -> dict[str, dict[str, Any]]:
         "jobs": {
             "id": job, "download_session_id": SESSION, "account_id": 0, "payer": "0", "origin": "link", "link_id": 1, "url": url,
             "selection": SELECTION, "scope": "public", "dedupe_key": f"{n:064x}", "refresh": 0, "status": "completed", "attempt": 1,
-            "starts": 1, "seq": 3000, "phase": "done", "downloaded_bytes": n, "total_bytes": n, "title": title, "created_at": NOW,
+            "starts": 1, "seq": 3000, "phase": "storing", "downloaded_bytes": n, "total_bytes": n, "title": title, "created_at": NOW,
             "started_at": NOW, "ended_at": NOW,
         },
         "media_files": {

@@ -279,6 +279,7 @@ class Service:
 
     async def _refresh(self) -> None:
         self.people.keys.forget_uses()
+        await self._fetcher.forget()
         await self.people.settings.refresh()
 
     async def _run(self, job_id: UUID) -> None:

@@ -53,6 +53,11 @@ class Extractions:
             if number >= self._most or not self._is_fresh(made):
                 path.unlink(missing_ok=True)
 
+    def clear(self) -> None:
+        """All of them: those whom the trust classes name may be others from now on. Blocks for a moment."""
+        for path in self._directory.glob("*.json"):
+            path.unlink(missing_ok=True)
+
     def _is_fresh(self, made: float) -> bool:
         # One from the future means that the clock was changed: its age is not known.
         return -1 <= self._now() - made < self.kept_for.total_seconds()

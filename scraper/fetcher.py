@@ -258,6 +258,10 @@ class YtDlpFetcher:
         finally:
             await asyncio.shield(asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True))
 
+    async def forget(self) -> None:
+        """What sites said of addresses: account numbers are other people's from now on."""
+        await asyncio.to_thread(self._extractions.clear)
+
     def _clear_up(self) -> None:
         """What a service that was killed left behind. What is young may be in use beside us."""
         self._extractions.sweep()

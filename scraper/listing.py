@@ -29,6 +29,7 @@ from service.watched import ItemKind
 PAGE = 30
 """As many as YouTube tells at once."""
 _MOST_HOPS = 10
+_MOST_COUNTED = 2**31 - 1
 _MOST_EMPTY = 10
 """After so many pages of what nobody may see, a list ends: a check must not read a channel for members to its end."""
 _LATEST = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
@@ -110,7 +111,7 @@ class Listing:
         item = {
             **_said(found),
             "extractor": key,
-            "id": str(found["id"]) if own else MediaUrl.parse(self._spec.url).digest,
+            "id": str(found["id"]) if own and _ID.fullmatch(str(found["id"])) else MediaUrl.parse(self._spec.url).digest,
             "url": self._spec.url,
             "title": title_of(found),
         }
@@ -162,7 +163,7 @@ class Listing:
         """What the site says, else what was counted when nothing was left unread."""
         said = listing.get("playlist_count")
         if isinstance(said, int):
-            return max(said, len(self._seen))
+            return min(max(said, len(self._seen)), _MOST_COUNTED)
         if isinstance(entries := listing.get("entries"), list) and not any(is_list(entry) for entry in entries if entry):
             return len(entries)
         return self._count if self._is_whole else None

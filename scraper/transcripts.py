@@ -18,6 +18,8 @@ READABLE = ("vtt", "srt", "ttml", "dfxp")
 _TIME = r"(?:(\d+):)?(\d\d):(\d\d)[.,](\d{1,3})"
 _TIMING = re.compile(rf"{_TIME}\s*-->\s*{_TIME}(?P<settings>.*)")
 _TAG = re.compile(r"<[^<>]*>")
+_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,34}")
+"""A language as a selection can hold it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ def choose(info: Mapping[str, Any], language: str | None) -> tuple[str, Mapping[
 def readable(tracks: Tracks | None) -> Tracks:
     """Those of the kinds that can be read here, by language. Chat that was written along is none."""
     known = {code: [one for one in formats if one.get("ext") in READABLE] for code, formats in (tracks or {}).items()}
-    return {code: formats for code, formats in known.items() if formats and code != "live_chat"}
+    return {code: formats for code, formats in known.items() if formats and code != "live_chat" and _CODE.fullmatch(code)}
 
 
 def _matching(tracks: Tracks, wanted: str | None) -> str | None:

@@ -72,7 +72,10 @@ class MediaUrl:
             raise InvalidUrl from wrong
         if parts.scheme.lower() not in {"http", "https"} or not host:
             raise InvalidUrl
-        return _canonical(parts, host, port)
+        found = _canonical(parts, host, port)
+        if len(found.text) > MAX_LENGTH:  # it grows when it is quoted, and what is stored must be readable again
+            raise InvalidUrl
+        return found
 
 
 def _host(parts: SplitResult) -> str:

@@ -26,6 +26,7 @@ GRACE = timedelta(hours=1)
 YOUNG = timedelta(hours=1)
 """A file or a directory of this age may still get its row."""
 ENGINE_ROWS = timedelta(days=7)
+_ALL_DAYS = 365_000
 AT_ONCE = 500
 
 
@@ -160,7 +161,7 @@ class Sweeper:
             days = account.allowance.retention_days
             if days is None:
                 continue
-            for job in await self._rows.jobs_of(account.id, now - timedelta(days=days)):
+            for job in await self._rows.jobs_of(account.id, now - timedelta(days=min(days, _ALL_DAYS))):
                 if dry_run or await self._delete(job):
                     count += 1
         return count

@@ -26,7 +26,7 @@ from service.model import LOCAL_ACCOUNT, Account
 from service.passwords import MIN_LENGTH
 from webapi.auth import Caller, CallerKind, LocalTrust
 from webapi.contract import ACCOUNTS, ALLOWED, SUPERUSERS, Access, Api, Reply
-from webapi.parameters import Integer, Query
+from webapi.parameters import WHOLE, Query
 from webapi.problems import not_authenticated
 
 MAX_PASSWORD = 4000
@@ -64,11 +64,11 @@ class QuotaView(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    jobs_a_day: Integer | None = Field(None, ge=0, lt=2**31)
-    at_once: Integer | None = Field(None, ge=1, lt=2**31)
-    bytes_a_day: Integer | None = Field(None, ge=0, lt=2**62)
-    stored_bytes: Integer | None = Field(None, ge=0, lt=2**62)
-    retention_days: Integer | None = Field(None, ge=1, lt=2**31)
+    jobs_a_day: Annotated[int, Field(ge=0, lt=2**31), WHOLE] | None = None
+    at_once: Annotated[int, Field(ge=1, lt=2**31), WHOLE] | None = None
+    bytes_a_day: Annotated[int, Field(ge=0, lt=2**62), WHOLE] | None = None
+    stored_bytes: Annotated[int, Field(ge=0, lt=2**62), WHOLE] | None = None
+    retention_days: Annotated[int, Field(ge=1, lt=2**31), WHOLE] | None = None
 
 
 class ManagedUserView(UserView):

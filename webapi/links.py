@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, StrictBool
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 
 from service.archives import read_archive, written_archive
 from service.errors import (
@@ -34,7 +34,7 @@ from webapi.accounts import BigId
 from webapi.auth import Caller
 from webapi.contract import ACCOUNTS, OWNERS, Api, Content, Reply
 from webapi.paging import After, Count, Limit, Skip, headers_of, window_of
-from webapi.parameters import Integer, Query
+from webapi.parameters import WHOLE, Query
 from webapi.problems import FieldError, invalid
 
 LINKS = "/api/v1/links"
@@ -42,6 +42,12 @@ SQLITE = "application/vnd.sqlite3"
 ArchiveFormat = Literal["yt-dlp", "gallery-dl"]
 Address = Annotated[str, Field(min_length=1, max_length=4096, json_schema_extra={"format": "uri"})]
 Tags = Annotated[list[Annotated[str, Field(min_length=1, max_length=100)]], Field(max_length=50)]
+
+
+def _only_text(value: Any) -> Any:
+    if not isinstance(value, str | date):
+        raise ValueError("a day is wanted, such as 2026-11-22")  # noqa: TRY004 - what pydantic expects of a validator
+    return value
 
 
 class FiltersView(BaseModel):
@@ -52,11 +58,11 @@ class FiltersView(BaseModel):
     title: Annotated[str, Field(max_length=200)] | None = Field(
         None, description="Words that all occur in the title, in whatever case; one with - in front must not"
     )
-    min_duration: Annotated[Integer, Field(ge=0, le=604800)] | None = Field(None, description="Seconds")
-    max_duration: Annotated[Integer, Field(ge=0, le=604800)] | None = Field(None, description="Seconds")
-    since: date | None = Field(None, description="Published on this day or later")
+    min_duration: Annotated[int, Field(ge=0, le=604800), WHOLE] | None = Field(None, description="Seconds")
+    max_duration: Annotated[int, Field(ge=0, le=604800), WHOLE] | None = Field(None, description="Seconds")
+    since: Annotated[date, BeforeValidator(_only_text)] | None = Field(None, description="Published on this day or later")
     kinds: list[ItemKind] = Field(default_factory=list, max_length=4)
-    newest: Annotated[Integer, Field(ge=1, le=200)] | None = Field(None, description="Of each look, only so many")
+    newest: Annotated[int, Field(ge=1, le=200), WHOLE] | None = Field(None, description="Of each look, only so many")
 
 
 class ProblemView(BaseModel):
@@ -116,13 +122,13 @@ class LinkChange(BaseModel):
     schedule: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(None, description="Five fields of cron, or @daily")
     timezone: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     filters: FiltersView | None = None
-    keep_last: Annotated[Integer, Field(ge=1, le=100000)] | None = None
+    keep_last: Annotated[int, Field(ge=1, le=100000), WHOLE] | None = None
     media_type: Literal["video", "audio", "transcript", "picture"] | None = None
     output_format: Annotated[str, Field(max_length=40)] | None = None
     quality: Annotated[str, Field(max_length=40)] | None = None
     tell: Telling | None = None
-    chat_id: Annotated[Integer, Field(gt=-(2**52), lt=2**52)] | None = None
-    thread_id: Annotated[Integer, Field(gt=0, lt=2**31)] | None = None
+    chat_id: Annotated[int, Field(gt=-(2**52), lt=2**52), WHOLE] | None = None
+    thread_id: Annotated[int, Field(gt=0, lt=2**31), WHOLE] | None = None
     callback_url: Address | None = None
 
 
@@ -144,7 +150,7 @@ class Taken(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    take: Annotated[Integer, Field(ge=0, le=200)]
+    take: Annotated[int, Field(ge=0, le=200), WHOLE]
 
 
 class TakenView(BaseModel):

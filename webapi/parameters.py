@@ -98,8 +98,12 @@ def _only_numbers(value: Any) -> Any:
     return value
 
 
-Integer = Annotated[int, BeforeValidator(_only_numbers)]
-"""A whole number in JSON. A plain `int` takes `true` for 1 and `"2"` for 2, which its schema forbids."""
+WHOLE = BeforeValidator(_only_numbers)
+"""Makes an `int` a whole number in JSON: a plain one takes `true` for 1 and `"2"` for 2, which its schema forbids. It stands behind the
+bounds, or they are not in the schema: `Annotated[int, Field(ge=1), WHOLE]`.
+"""
+Integer = Annotated[int, WHOLE]
+"""A whole number in JSON without bounds."""
 
 
 # --- parts: all values of one place ---------------------------------------------------------------------------------

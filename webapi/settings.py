@@ -13,7 +13,7 @@ from service.settings import LiveSettings, Settings, SettingsChange
 from webapi.accounts import Limit, Skip
 from webapi.auth import Caller
 from webapi.contract import SUPERUSERS, Api, Reply
-from webapi.parameters import Integer, Query
+from webapi.parameters import WHOLE, Query
 
 
 class SettingsView(BaseModel):
@@ -28,8 +28,8 @@ class SettingsView(BaseModel):
 class SettingsWanted(BaseModel):
     """What is left out stays."""
 
-    link_monitor_interval_minutes: Annotated[Integer, Field(ge=1, le=10080)] | None = None
-    max_concurrent_downloads: Annotated[Integer, Field(ge=1, le=64)] | None = None
+    link_monitor_interval_minutes: Annotated[int, Field(ge=1, le=10080), WHOLE] | None = None
+    max_concurrent_downloads: Annotated[int, Field(ge=1, le=64), WHOLE] | None = None
     media_root: Annotated[str, Field(max_length=4096)] | None = None
     site_cookies_json: Annotated[str, Field(max_length=65536)] | None = None
 

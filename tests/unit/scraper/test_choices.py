@@ -120,6 +120,7 @@ TRACK = [{"ext": "vtt", "url": "https://x.example/s.vtt"}]
         ({"automatic_captions": {"en": TRACK, "fr": TRACK}, "language": "fr-CA"}, ["fr"]),
         ({"automatic_captions": {"en": TRACK, "fr": TRACK}}, []),
         ({"automatic_captions": {"en": TRACK, "fr": TRACK}, "formats": [{"acodec": "opus", "language": "en"}]}, ["en"]),
+        ({"subtitles": {"en": TRACK, "e:n": TRACK, "x" * 36: TRACK, "": TRACK, "ü": TRACK}}, ["en"]),
         ({}, []),
     ],
 )

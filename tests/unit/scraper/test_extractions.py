@@ -57,6 +57,12 @@ def test_expired_ones_are_swept(extractions: Extractions) -> None:
     assert (old.exists(), young.exists()) == (False, True)
 
 
+def test_cleared_ones_are_gone_however_fresh(extractions: Extractions) -> None:
+    kept_at(extractions, ADDRESS, NOW)
+    extractions.clear()
+    assert extractions.fresh(ADDRESS, "public") is None
+
+
 def test_at_most_so_many_are_kept_and_the_oldest_goes(extractions: Extractions) -> None:
     paths = [kept_at(extractions, f"https://{number}.example/", NOW - number) for number in range(5)]
     extractions.sweep()

@@ -108,3 +108,10 @@ def test_an_address_that_may_be_a_credential_is_secret_and_not_shown(text: str) 
 def test_half_a_character_is_no_part_of_an_address(text: str) -> None:
     with pytest.raises(InvalidUrl):
         MediaUrl.parse(text)
+
+
+def test_what_is_too_long_when_it_is_quoted_is_refused() -> None:
+    with pytest.raises(InvalidUrl):
+        MediaUrl.parse("https://example.com/" + "ü" * 1000)
+    longest = MediaUrl.parse("https://example.com/" + "ü" * 679)
+    assert MediaUrl.parse(longest.text) == longest
