@@ -296,7 +296,7 @@ async def test_a_session_id_that_stands_in_every_link_claims_nothing_of_others(
 async def test_an_address_is_watched(house: ChatHouse, someone: Someone) -> None:
     person = someone()
     await person.says(f"/link {house.add('by-link')}")
-    await house.until_sent(person.id, "I watch example.com now")
+    await house.until_sent(person.id, "I watch example.com/by-link now")
 
 
 async def test_it_is_asked_in_the_persons_language(house: ChatHouse, someone: Someone) -> None:
