@@ -266,7 +266,7 @@ class _Look:
         """Whether that is news."""
         now = self._parts.clock.now()
         await transaction.links.save(link.ill(now, LinkState.BROKEN if code in GONE else LinkState.PAUSED, code, message))
-        log.warning("a look at a link failed", extra={**self._about, "code": code, "link": link.id})
+        log.info("a look at a link failed", extra={**self._about, "code": code, "link": link.id})
         return link.problem_code != code
 
 
