@@ -577,4 +577,6 @@ class _NoCancelNoise(logging.Filter):
             "DBOSWorkflowCancelledError",
             "DBOSAwaitedWorkflowCancelledError",
         }
+        # A run that was cancelled, or taken over, is "no longer owned": who took it over says so in our words.
+        expected = expected or "no longer owned by this execution" in text
         return not (expected or "cancel" in text.lower() or "Conductor" in text or "conductor" in text)
