@@ -42,7 +42,7 @@ class Watched:
     async def look(self, link: Link) -> None:
         """As its schedule would have it, until it is over."""
         since = await self._due([link])
-        if await self._service.watched.tick():
+        if await self._service.watched.due.tick():
             return
         while await self._last(link) < since:  # the service's own beat has taken it
             await asyncio.sleep(0.001)
@@ -54,7 +54,7 @@ class Watched:
 
     async def look_at_all(self, links: list[Link]) -> None:
         since = await self._due(links)
-        await self._service.watched.tick()
+        await self._service.watched.due.tick()
         await self._looked({link.id for link in links}, since)
         await self.quiet()
 
@@ -70,7 +70,7 @@ class Watched:
 
     async def first(self, links: list[Link]) -> None:
         """The look that is due when a link is made."""
-        await self._service.watched.tick()
+        await self._service.watched.due.tick()
         await self._looked({link.id for link in links}, datetime.min.replace(tzinfo=UTC))
         await self.quiet()
 

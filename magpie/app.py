@@ -12,22 +12,18 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 from importlib.metadata import version
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 from uuid import UUID
 
-from aiohttp import web
-
 from bot.application import ChatState, TelegramChat
-from magpie.chat import House, Reach, make_chat, webhook_secret
-from magpie.checks import make_checks, program_checks, queue_check
+from magpie.chat import House, Reach, make_chat
 from magpie.cli import FAILED, OK, say
 from magpie.config import Config, ConfigError, unknown_names
-from magpie.equipment import Machine, Programs
+from magpie.equipment import Programs
 from magpie.extractors import weekly_update
 from magpie.local_chat import LocalChat
 from magpie.logs import set_up_logs
-from magpie.metrics import Meters, Parts, ServiceReports
+from magpie.metrics import Meters
 from magpie.parts import (
     RandomIds,
     SystemClock,
@@ -39,6 +35,7 @@ from magpie.parts import (
     make_secrets,
 )
 from magpie.people import make_people
+from magpie.routes import Routes, machine_trust
 from magpie.standstill import ServiceStandstill
 from scraper.posting import GuardedPosts
 from service.backup import Backups
@@ -46,64 +43,32 @@ from service.chat import TelegramCopy
 from service.downloads import Downloads
 from service.errors import EngineBusy
 from service.events import JobEventBus
-from service.exports import Exports
 from service.failing_sites import FailingSite, FailingSites
 from service.feeds import Feeds
 from service.health import ServiceState, Stage
-from service.history import Histories
-from service.job_pages import SeenJobs
 from service.limits import Quotas
 from service.link_ticks import LinkTicks
 from service.link_trims import LinkTrims
 from service.links import Links
-from service.model import Account
 from service.opened_sessions import OpenedSessions
-from service.selection import MediaType
 from service.signed_links import SignedLinks
 from service.sweeping import Sweeper
-from service.watched import Link
 from service.watching import Watching
 from service.webhooks import Messenger, OwnWebhooks
 from storage.backup import BACKUPS, SqlBackups, keeps_any
 from storage.database import SqlDatabase
 from storage.engine_lock import EngineLock
 from storage.feeds import SqlFeeds
-from storage.gallery_archives import gallery_archive
 from storage.job_pages import SqlJobPages
-from storage.metrics import SqlFigures
 from storage.migrate import DatabaseUnusable, upgrade
 from storage.opened_sessions import SqlOpenedSessions
 from storage.queue import JobEngine
 from storage.sweeping import SqlSweeping
-from webapi.accounts import UsersEndpoints
-from webapi.auth import Authenticator, LocalTrust, caller_address, local_trust
-from webapi.chat import ChatPage
+from webapi.auth import LocalTrust
 from webapi.chat_room import Sample
-from webapi.contract import Api
-from webapi.credentials import RequestCredentials
-from webapi.database import DatabaseEndpoints
-from webapi.docs_pages import DocsPages
-from webapi.download_sessions import DownloadSessionsEndpoints
-from webapi.downloads import add_auto_download
-from webapi.exports import ExportEndpoint
-from webapi.feeds import FeedAddresses, FeedFiles, FeedsEndpoints
-from webapi.health import HealthEndpoints
-from webapi.history import HistoryEndpoints
+from webapi.feeds import FeedAddresses
 from webapi.in_flight import InFlight
-from webapi.job_events import JobEventsEndpoints
-from webapi.job_views import JobViews
-from webapi.jobs import JobsEndpoints
-from webapi.links import LinksEndpoints
-from webapi.logins import LoginEndpoints
-from webapi.media import MediaFilesEndpoint
-from webapi.metrics import MetricsEndpoints
-from webapi.opened_sessions import OpenedSessionsEndpoints
-from webapi.own import OwnEndpoints
-from webapi.pages import Pages
 from webapi.server import HttpServer, build_app
-from webapi.settings import SettingsEndpoints
-from webapi.telegram import add_webhook
-from webapi.webhooks import WebhookEndpoints
 
 log = logging.getLogger("magpie")
 PATIENCE = timedelta(seconds=5)
@@ -115,27 +80,41 @@ class Service:
 
     def __init__(self, config: Config, *, samples: Sequence[Sample] | None = None) -> None:
         """`samples` are what the local chat offers to say first."""
-        self.config, self.state = config, ServiceState()
+        self.config, self.state, self._clock, self._ids = config, ServiceState(), SystemClock(), RandomIds()
         make_data_dir(config)
         secrets = make_secrets(config)
+        self._vault = secrets.vault
         self.local_chat = self._local_chat(samples)
         tokens = [one for one in (config.bot_token, self.local_chat.token if self.local_chat else None) if one]
         set_up_logs(config.log_format, secrets=(*secrets.texts, *tokens), directory=config.log_dir)
         file = lock_file(config)
         self._lock = EngineLock(file) if file else None
-        self._media, self._clock, self._events = make_media(config), SystemClock(), JobEventBus()
-        self._fetcher = make_fetcher(config)
-        self._engine = JobEngine(config.database, self._run, width=config.workers, chores=self._sweep, messenger=self._deliver)
-        self._database = SqlDatabase(config.database, self._engine, secrets.vault)
-        self._vault, ids = secrets.vault, RandomIds()
-        self._quotas = Quotas(self._clock)
-        self._meters, self.programs = Meters(), Programs(self._fetcher.inventory)
-        self._fetcher.pool.on_other_extractors = self.programs.look_again
-        self._events.subscribe(self._meters.heard)
         self._keeping: list[asyncio.Task[None]] = []
         self._loops: list[asyncio.Task[None]] = []
         self._chores: asyncio.Task[Any] | None = None
         self._in_flight = InFlight()
+        self._make_downloads()
+        self._make_webhooks()
+        self._make_people()
+        self._make_links()
+        self._make_chores()
+        self.feeds = Feeds(vault=self._vault, rows=SqlFeeds(self._database, self._vault))
+        self._links = SignedLinks(self._vault, self._clock)
+        self._addresses = FeedAddresses(public_url=config.public_url, listen=self.address, links=self._links, media_ttl=config.link_ttl)
+        self.chat = self._telegram_chat()
+        self.server = self._server()
+
+    # --- what it is made of ---------------------------------------------------------------------------------------
+
+    def _make_downloads(self) -> None:
+        config = self.config
+        self._media, self._events, self._fetcher = make_media(config), JobEventBus(), make_fetcher(config)
+        self._engine = JobEngine(config.database, self._run, width=config.workers, chores=self._sweep, messenger=self._deliver)
+        self._database = SqlDatabase(config.database, self._engine, self._vault)
+        self._quotas = Quotas(self._clock)
+        self._meters, self.programs = Meters(), Programs(self._fetcher.inventory)
+        self._fetcher.pool.on_other_extractors = self.programs.look_again
+        self._events.subscribe(self._meters.heard)
         self.downloads = Downloads(
             database=self._database,
             engine=self._engine,
@@ -144,7 +123,7 @@ class Service:
             events=self._events,
             quota=self._quotas,
             clock=self._clock,
-            ids=ids,
+            ids=self._ids,
             policy=make_policy(config),
         )
         self.watching, self._job_rows = Watching(self._events), SqlJobPages(self._database, self._vault)
@@ -154,45 +133,34 @@ class Service:
             downloads=self.downloads,
             media=self._media,
             clock=self._clock,
-            ids=ids,
+            ids=self._ids,
             vaults=self._empty_vaults,
         )
-        self._dumps = SqlBackups(self._database, secrets.vault, config.data_dir.absolute() / BACKUPS, version("magpie-bot"))
-        self.backups = self._backups()
+
+    def _make_webhooks(self) -> None:
         posts = GuardedPosts(self._fetcher.policy)
         self.webhooks = OwnWebhooks(database=self._database, posts=posts, clock=self._clock)
         self.messenger = Messenger(database=self._database, posts=posts, clock=self._clock)
-        self.sweeper = Sweeper(
-            rows=SqlSweeping(self._database, secrets.vault),
-            files=self._media,
-            engine=self._engine,
-            database=self._database,
-            downloads=self.downloads,
-            media=self._media,
-            clock=self._clock,
-            vaults=self._empty_vaults,
-            keeps_files=lambda: keeps_any(config.data_dir.absolute() / BACKUPS),
-        )
-        self.failing_sites = FailingSites(
-            rows=self._job_rows,
-            database=self._database,
-            clock=self._clock,
-            version=self._ytdlp_version,
-            tell=self._tell_of_failing_site,
-        )
+
+    def _make_people(self) -> None:
         self.people = make_people(
-            config,
+            self.config,
             database=self._database,
             quota=self._quotas,
             events=self._events,
             downloads=self.downloads,
             media=self._media,
-            vault=secrets.vault,
+            vault=self._vault,
             clock=self._clock,
-            ids=ids,
+            ids=self._ids,
             address=self.address,
             say=say,
         )
+        self.people.write_down = self.sessions.flush
+        self.people.settings.on_change(lambda _: self._engine.widen(self.people.settings.width))
+
+    def _make_links(self) -> None:
+        settings = self.people.settings
         self.watched = Links(
             database=self._database,
             downloads=self.downloads,
@@ -200,8 +168,8 @@ class Service:
             events=self._events,
             quota=self._quotas,
             clock=self._clock,
-            ids=ids,
-            interval=lambda: timedelta(minutes=self.people.settings.present.link_monitor_interval_minutes),
+            ids=self._ids,
+            interval=lambda: timedelta(minutes=settings.present.link_monitor_interval_minutes),
         )
         trims = LinkTrims(
             rows=self._job_rows,
@@ -212,27 +180,72 @@ class Service:
             vaults=self._empty_vaults,
         )
         self._events.subscribe(trims.heard)
-        self._ticks = LinkTicks(self.watched, trims)
-        self.people.settings.on_change(lambda settings: self._ticks.set_interval(settings.link_monitor_interval_minutes))
-        self.people.write_down = self.sessions.flush
-        self.people.settings.on_change(lambda _: self._engine.widen(self.people.settings.width))
-        self._links = SignedLinks(secrets.vault, self._clock)
-        self.feeds = Feeds(vault=secrets.vault, rows=SqlFeeds(self._database, secrets.vault))
-        self._addresses = FeedAddresses(public_url=config.public_url, listen=self.address, links=self._links, media_ttl=config.link_ttl)
-        self.chat = self._telegram_chat()
-        authenticator = self._authenticator()  # first: the pages use its credentials
-        self.server = HttpServer(
-            build_app(
-                self._api(),
-                authenticator=authenticator,
-                state=self.state,
-                rates=self.people.rates,
-                meter=self._meters,
-                in_flight=self._in_flight,
-            ),
-            hosts=config.hosts,
-            port=config.port,
+        self._ticks = LinkTicks(self.watched.due, trims)
+        settings.on_change(lambda changed: self._ticks.set_interval(changed.link_monitor_interval_minutes))
+
+    def _make_chores(self) -> None:
+        backups = self.config.data_dir.absolute() / BACKUPS
+        self._dumps = SqlBackups(self._database, self._vault, backups, version("magpie-bot"))
+        self.backups = self._backups()
+        self.sweeper = Sweeper(
+            rows=SqlSweeping(self._database, self._vault),
+            files=self._media,
+            engine=self._engine,
+            database=self._database,
+            downloads=self.downloads,
+            media=self._media,
+            clock=self._clock,
+            vaults=self._empty_vaults,
+            keeps_files=lambda: keeps_any(backups),
         )
+        self.failing_sites = FailingSites(
+            rows=self._job_rows,
+            database=self._database,
+            clock=self._clock,
+            version=self._ytdlp_version,
+            tell=self._tell_of_failing_site,
+        )
+
+    def routes(self) -> Routes:
+        """What requests reach, whether it is started or not."""
+        return Routes(
+            config=self.config,
+            state=self.state,
+            database=self._database,
+            vault=self._vault,
+            media=self._media,
+            clock=self._clock,
+            fetcher=self._fetcher,
+            programs=self.programs,
+            meters=self._meters,
+            downloads=self.downloads,
+            sessions=self.sessions,
+            job_rows=self._job_rows,
+            watching=self.watching,
+            people=self.people,
+            watched=self.watched,
+            feeds=self.feeds,
+            addresses=self._addresses,
+            links=self._links,
+            webhooks=self.webhooks,
+            backups=self.backups,
+            dumps=self._dumps,
+            local_chat=self.local_chat,
+            chat=lambda: self.chat,
+            empty_vaults=self._empty_vaults,
+        )
+
+    def _server(self) -> HttpServer:
+        routes = self.routes()
+        app = build_app(
+            routes.api(),
+            authenticator=routes.authenticator(),
+            state=self.state,
+            rates=self.people.rates,
+            meter=self._meters,
+            in_flight=self._in_flight,
+        )
+        return HttpServer(app, hosts=self.config.hosts, port=self.config.port)
 
     async def _empty_vaults(self, copies: Sequence[TelegramCopy]) -> None:
         if self.chat is not None:
@@ -270,7 +283,7 @@ class Service:
             downloads=self.downloads,
             media=self._media,
             clock=self._clock,
-            ids=RandomIds(),
+            ids=self._ids,
         )
 
     async def _write_down(self) -> None:
@@ -291,152 +304,8 @@ class Service:
         host = "localhost" if self.config.listens_on_loopback_only else self.config.hosts[0]
         return f"http://{f'[{host}]' if ':' in host else host}:{self.config.port}"
 
-    # --- HTTP -----------------------------------------------------------------------------------------------------
-
     def _trust(self) -> LocalTrust | None:
-        return self._machine() if self.config.trust_local else None
-
-    def _machine(self) -> LocalTrust | None:
-        """Tells who sits at this machine; None where the world reaches the service."""
-        config = self.config
-        return local_trust(enabled=True, listen=config.hosts, public_urls=(config.public_url, config.webhook_url))
-
-    def _authenticator(self) -> Authenticator:
-        people = self.people
-        self._credentials = RequestCredentials(
-            logins=people.logins, keys=people.keys, mini_app=people.mini_app, vault=self._vault, public_url=self.config.public_url
-        )
-        return Authenticator(trust=self._trust(), credentials=self._credentials, trusted_proxies=self._proxies())
-
-    def _proxies(self) -> list[IPv4Network | IPv6Network]:
-        return [ip_network(network, strict=False) for network in self.config.trusted_proxies]
-
-    def _api(self) -> Api:
-        config = self.config
-        addresses = self._addresses
-        api = Api(title="Magpie", version=version("magpie-bot"), description="Fetches media from a link, keeps it and hands it back.")
-        add_auto_download(
-            api,
-            downloads=self.downloads,
-            accounts=self.people.accounts,
-            addresses=addresses,
-            state=self.state,
-            hosts=frozenset(config.auto_download_hosts),
-            anonymous=config.anonymous_downloads,
-        )
-        OpenedSessionsEndpoints(self.sessions, self._clock, anonymous=config.anonymous_downloads).register(api)
-        jobs = SeenJobs(
-            rows=self._job_rows, database=self._database, downloads=self.downloads, media=self._media, vaults=self._empty_vaults
-        )
-        JobEventsEndpoints(
-            jobs=jobs,
-            sessions=self.sessions,
-            watching=self.watching,
-            links=self._links,
-            state=self.state,
-            clock=self._clock,
-        ).register(api)
-        JobsEndpoints(
-            downloads=self.downloads,
-            jobs=jobs,
-            sessions=self.sessions,
-            views=JobViews(addresses, width=config.workers),
-            links=self._links,
-            hosts=frozenset(config.auto_download_hosts),
-            anonymous=config.anonymous_downloads,
-            max_items=config.max_items,
-            webhooks=self.webhooks,
-        ).register(api)
-        MediaFilesEndpoint(database=self._database, media=self._media, links=self._links, opens=self.sessions.shown).register(api)
-        HistoryEndpoints(histories=Histories(self._database), addresses=addresses, clock=self._clock).register(api)
-        files = FeedFiles(database=self._database, media=self._media, links=self._links)
-        FeedsEndpoints(feeds=self.feeds, files=files, addresses=addresses).register(api)
-        LinksEndpoints(self.watched, webhooks=self.webhooks, feed=self._feed_of, gallery_archive=gallery_archive).register(api)
-        self._add_health(api)
-        by_webhook = self.chat is not None and config.webhook_url is not None
-        add_webhook(
-            api,
-            take=self._take_update if by_webhook else None,
-            secret=webhook_secret(self._vault, config.bot_token or ""),
-        )
-        self._add_people(api)
-        if self.local_chat is not None:
-            ChatPage(self.local_chat, state=self.state).register(api)
-        DocsPages(api, has_chat=self.local_chat is not None).register()
-        return api
-
-    def _feed_of(self, request: web.Request, link: Link) -> str | None:
-        if link.selection.media_type is not MediaType.AUDIO:
-            return None
-        return self._addresses.feed(request, self.feeds.feed_path(link.id, link.feed_epoch))
-
-    def _add_health(self, api: Api) -> None:
-        config, figures = self.config, SqlFigures(self._database)
-
-        def chat_state() -> ChatState | None:
-            return self.chat.state if self.chat is not None else None
-
-        checks = [
-            *make_checks(
-                database=self._database, media=self._media, fetcher=self._fetcher, min_free_disk=config.min_free_disk, chat=chat_state
-            ),
-            queue_check(figures, self._clock),
-            *program_checks(self.programs, self._clock),
-        ]
-        HealthEndpoints(state=self.state, checks=checks).register(api)
-        parts = Parts(
-            state=self.state,
-            checks=checks,
-            rows=figures,
-            programs=self.programs,
-            machine=Machine(config.data_dir.absolute()),
-            clock=self._clock,
-            chat=chat_state,
-            free_bytes=self._media.free_bytes,
-            readers=lambda: self.watching.readers,
-            width=lambda: self.people.settings.width,
-            processes=lambda: len(self._fetcher.pool.pids()),
-            version=api.version,
-            database="sqlite" if config.is_sqlite else "postgresql",
-        )
-        MetricsEndpoints(ServiceReports(self._meters, parts)).register(api)
-
-    def _add_people(self, api: Api) -> None:
-        people, proxies = self.people, self._proxies()
-        UsersEndpoints(people.accounts, forget=self._forget, machine=self._machine()).register(api)
-        LoginEndpoints(people.logins, lambda request: caller_address(request, proxies)).register(api)
-        Pages(
-            logins=people.logins,
-            credentials=self._credentials,
-            address_of=lambda request: caller_address(request, proxies),
-            is_secure=(self.config.public_url or "").startswith("https://"),
-        ).register(api)
-        self._own = OwnEndpoints(
-            accounts=people.accounts,
-            keys=people.keys,
-            pairing=people.pairing,
-            jars=people.jars,
-            database=self._database,
-            bot_name=lambda: self.chat.name if self.chat is not None else None,
-            part=self._part,
-        )
-        self._own.register(api)
-        WebhookEndpoints(self.webhooks, people.accounts).register(api)
-        DownloadSessionsEndpoints(people.sessions, people.accounts).register(api)
-        SettingsEndpoints(people.settings, people.trail).register(api)
-        DatabaseEndpoints(self.backups, self._clock, self._dumps.new_file).register(api)
-        ExportEndpoint(exports=Exports(self._database), accounts=people.accounts, media=self._media).register(api)
-
-    async def _part(self, account_id: int, telegram_id: int) -> None:
-        if self.chat is not None:
-            await self.chat.part_from_identity(account_id, telegram_id)
-
-    async def _forget(self, account: Account) -> None:
-        """As `/forget` in the chat does it."""
-        await self.people.forgetting.check(account)
-        if self.chat is not None:
-            await self.chat.part_from(account.id)
-        await self.people.forgetting.forget(account)
+        return machine_trust(self.config) if self.config.trust_local else None
 
     # --- the chat -------------------------------------------------------------------------------------------------
 
@@ -462,10 +331,6 @@ class Service:
     async def _ytdlp_version(self) -> str | None:
         tool = (await self.programs.all()).get("yt-dlp")
         return tool.version if tool is not None else None
-
-    async def _take_update(self, body: dict[str, Any]) -> None:
-        assert self.chat is not None, "a webhook is only registered with a bot"
-        await self.chat.take(body)
 
     async def _start_chat_again(self) -> None:
         """Everything that it had in memory may be of another database."""
@@ -499,7 +364,7 @@ class Service:
             events=self._events,
             quota=self._quotas,
             clock=self._clock,
-            ids=RandomIds(),
+            ids=self._ids,
             vault=self._vault,
             links=lambda file: self._addresses.outside(file.path.split("/")[1], file),
             address=self.address,

@@ -28,7 +28,8 @@ from storage.backup import BACKUPS, SqlBackups
 from storage.database import SqlDatabase
 from storage.engine_lock import EngineLock
 from storage.migrate import DatabaseUnusable, head, is_current, upgrade
-from storage.queue import engine_runs, forget_work
+from storage.queue import forget_work
+from storage.worker_lock import engine_runs
 
 BESIDE = "A service runs on this database: send the file to it instead, with POST /api/v1/database/import, or stop it first."
 

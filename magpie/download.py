@@ -30,7 +30,8 @@ from service.selection import FORMATS, MediaType, Selection
 from storage.database import SqlDatabase
 from storage.engine_lock import EngineLock
 from storage.migrate import DatabaseUnusable, upgrade
-from storage.queue import QueueClient, engine_runs
+from storage.queue import QueueClient
+from storage.worker_lock import engine_runs
 
 LOOK_EVERY = 0.2
 """Seconds between two looks at the row of a job that another process runs."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from service.due_links import DueLinks
 from service.link_trims import LinkTrims
-from service.links import Links
 from service.settings import Settings
 
 log = logging.getLogger("magpie.links")
@@ -17,8 +17,8 @@ SECONDS = 15.0
 class LinkTicks:
     """One loop a process. Several processes share the work: each link is entered once."""
 
-    def __init__(self, links: Links, trims: LinkTrims, *, seconds: float = SECONDS) -> None:
-        self._links, self._trims, self._seconds = links, trims, seconds
+    def __init__(self, due: DueLinks, trims: LinkTrims, *, seconds: float = SECONDS) -> None:
+        self._due, self._trims, self._seconds = due, trims, seconds
         self._interval = Settings().link_monitor_interval_minutes
         self._is_changed = False
         self._trimming = asyncio.Lock()
@@ -39,11 +39,11 @@ class LinkTicks:
         try:
             if self._is_changed:
                 self._is_changed = False
-                await self._links.reschedule()
+                await self._due.reschedule()
             if not self._trimming.locked():
                 async with self._trimming:
                     await self._trims.trim()
-            await self._links.tick()
+            await self._due.tick()
         except Exception:
             # The outermost frame of a beat: what cannot be done now is due still.
             log.exception("links that are due could not be looked at")

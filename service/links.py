@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from service.archives import Had
 from service.audit import Act, Actor, AuditEntry
-from service.cookies import checked_site, cookies_for, netscape, sites_of
+from service.cookies import checked_site, netscape, sites_of
 from service.downloads import Downloads
+from service.due_links import DueLinks
 from service.errors import (
-    Clash,
     InvalidCookies,
     InvalidLink,
     JobNotLive,
@@ -27,11 +24,11 @@ from service.errors import (
     SameLink,
 )
 from service.fetching import Fetcher
-from service.link_checks import DueCheck, ItemOrders
-from service.lists import scope_of
+from service.item_orders import ItemOrders
+from service.link_jobs import LinkJobs
 from service.locking import lock_account, lock_payers
 from service.media_url import MediaUrl
-from service.model import LOCAL_ACCOUNT, DownloadSession, Job, Origin
+from service.model import LOCAL_ACCOUNT, Job
 from service.paging import Page, Window
 from service.ports import Clock, Database, Ids, JobEvents, Quota, Transaction
 from service.schedule import Schedule
@@ -41,14 +38,8 @@ from service.watched import MOST_ITEMS, ItemState, Link, LinkItem, LinkState, Li
 log = logging.getLogger("magpie.links")
 MOST_LINKS = 1000
 """Of an account with limits."""
-AT_ONCE = 100
 AT_A_TIME = 2000
 """Entries of an archive in one transaction: others want to write, too."""
-PLACES = 4
-"""Looks at once, of those that are due."""
-LEASE = timedelta(minutes=15)
-NOWHERE = UUID(int=0)
-"""No download session: a link's account is known."""
 COOKIES_SOON = timedelta(days=3)
 
 
@@ -77,14 +68,9 @@ class Links:
         interval: Callable[[], timedelta],
     ) -> None:
         self._database, self._downloads, self._fetcher, self._events = database, downloads, fetcher, events
-        self._clock, self._ids, self._interval = clock, ids, interval
-        self._orders = ItemOrders(quota, ids)
-        self._claimed: deque[Link] = deque()
-        """Due, and for nobody else to look at."""
-        self._claiming = asyncio.Lock()
-        self._looked_at: set[int] = set()
-        """Links that are looked at just now. One that takes longer than its lease is not looked at twice."""
-        self._places_taken = 0
+        self._clock, self._ids = clock, ids
+        self._orders, self._jobs = ItemOrders(quota, ids), LinkJobs(clock, ids)
+        self.due = DueLinks(database=database, parts=lambda: downloads.parts, jobs=self._jobs, clock=clock, interval=interval)
 
     # --- making, changing, deleting -----------------------------------------------------------------------------
 
@@ -119,7 +105,7 @@ class Links:
             changed = self._checked(present, fields)
             now, next_at = self._clock.now(), changed.next_run_at
             if (present.schedule, present.timezone, present.is_enabled) != (changed.schedule, changed.timezone, changed.is_enabled):
-                next_at = self._next_of(changed)
+                next_at = self.due.next_of(changed)
             if (changed.url, changed.type) != (present.url, present.type):  # another list, under the same number
                 changed, next_at = replace(changed, state=LinkState.NEW, state_since=now, problem=None, problem_code=None, failures=0), now
             changed = replace(changed, next_run_at=next_at if changed.is_enabled else None)
@@ -196,7 +182,7 @@ class Links:
         async with self._database.write() as transaction:
             link = _own(actor, await transaction.links.get(link_id))
             await lock_payers(transaction, [f"account:{link.account_id}"])
-            job = await self._enter(transaction, _own(actor, await transaction.links.locked(link_id)), is_scheduled=False)
+            job = await self._jobs.enter(transaction, _own(actor, await transaction.links.locked(link_id)), is_scheduled=False)
         self._events.publish(job)
         return job
 
@@ -224,139 +210,13 @@ class Links:
             await transaction.links.save(link)
             family: list[Job] = []
             if chosen:
-                link, job = await self._job(transaction, link, is_scheduled=False)
+                link, job = await self._jobs.make(transaction, link, is_scheduled=False)
                 job = job.started(now)
                 await transaction.jobs.add(job)
                 family = await self._orders.place(transaction, job, link, chosen)
         for one in family:
             self._events.publish(one)
         return family[0] if family else None
-
-    async def _enter(self, transaction: Transaction, link: Link, *, is_scheduled: bool) -> Job:
-        live = [job for job in await transaction.jobs.of_link(link.id, live=True) if not job.is_list]
-        if live:
-            return live[0]
-        link, job = await self._job(transaction, link, is_scheduled=is_scheduled)
-        await transaction.jobs.add(job)
-        await transaction.queue.enqueue(job)
-        return job
-
-    async def _job(self, transaction: Transaction, link: Link, *, is_scheduled: bool) -> tuple[Link, Job]:
-        """A look that is not written yet; the link has a place for what it brings afterwards."""
-        now = self._clock.now()
-        if link.download_session_id is None:
-            session_id = self._ids.new()
-            session = DownloadSession(
-                id=session_id, folder=session_id, owner_id=link.account_id, created_by=Origin.LINK, created_at=now, last_activity=now
-            )
-            await transaction.download_sessions.add(session)
-            link = replace(link, download_session_id=session_id)
-            await transaction.links.save(link)
-        assert link.download_session_id is not None
-        job = Job(
-            id=self._ids.new(),
-            download_session_id=link.download_session_id,
-            account_id=link.account_id,
-            payer=f"account:{link.account_id}",
-            origin=Origin.LINK,
-            url=link.url,
-            selection=link.selection,
-            scope=await _scope_of(transaction, link),
-            callback_url=link.callback_url,
-            link_id=link.id,
-            is_scheduled=is_scheduled,
-            title=link.name,
-            created_at=now,
-        )
-        return link, job
-
-    # --- the schedule -------------------------------------------------------------------------------------------
-
-    async def tick(self) -> int:
-        """Look at what is due, until nothing is; what was missed is made up for once. Returns how many were looked at.
-
-        Beside another call that is at it still, it takes the places that are free: one slow site holds up none but its own links.
-        """
-        try:
-            async with asyncio.TaskGroup() as places:
-                places_taken = [places.create_task(self._take_a_place()) for _ in range(PLACES - self._places_taken)]
-        except asyncio.CancelledError:
-            self._claimed.clear()  # they are due again when their lease is over, unless an import has given their numbers to others
-            raise
-        return sum(taken.result() for taken in places_taken)
-
-    async def _take_a_place(self) -> int:
-        looked = 0
-        self._places_taken += 1
-        try:
-            while link := await self._next_due():
-                await self._see_to(link)
-                looked += 1
-        finally:
-            self._places_taken -= 1
-        return looked
-
-    async def _next_due(self) -> Link | None:
-        async with self._claiming:
-            if not self._claimed:
-                self._claimed.extend(await self._claim())
-            return self._claimed.popleft() if self._claimed else None
-
-    async def _claim(self) -> list[Link]:
-        """Those that are due, for nobody else to look at within the lease: a look that is cut short is due again after it."""
-        now = self._clock.now()
-        async with self._database.read() as transaction:
-            if not await transaction.links.has_due(now):
-                return []
-        try:
-            async with self._database.write() as transaction:
-                due = await transaction.links.due(now, AT_ONCE)
-                await transaction.links.put_off([(link.id, now + LEASE if link.is_enabled else None) for link in due])
-        except Clash:
-            return []  # the next tick finds them
-        return [link for link in due if link.is_enabled and link.id not in self._looked_at]
-
-    async def _see_to(self, link: Link) -> None:
-        self._looked_at.add(link.id)
-        try:
-            await self._look_at(link)
-        except Exception:
-            # The outermost frame of a look: the others go on, and this one is due again when its lease is over.
-            log.exception("a link could not be looked at", extra={"link": link.id})
-        finally:
-            self._looked_at.discard(link.id)
-
-    async def _look_at(self, link: Link) -> None:
-        async with self._database.read() as transaction:
-            account = await transaction.accounts.get(link.account_id)
-            scope = await _scope_of(transaction, link)
-        if account is None or not account.is_there:
-            async with self._database.write() as transaction:
-                await transaction.links.put_off([(link.id, self._next_of(link))])
-            return
-
-        async def make_job(transaction: Transaction, present: Link) -> tuple[Link, Job]:
-            return await self._job(transaction, present, is_scheduled=True)
-
-        await DueCheck(self._downloads.parts, link, scope, make_job=make_job, next_of=self._next_of).work()
-
-    def _next_of(self, link: Link) -> datetime:
-        now = self._clock.now()
-        if link.schedule is None:
-            return now + self._interval()
-        return Schedule.parse(link.schedule, link.timezone).next_after(now)
-
-    async def reschedule(self) -> None:
-        """The interval of the settings was changed: links without a schedule of their own are due by the new one."""
-        now = self._clock.now()
-        async with self._database.write() as transaction:
-            later = now + self._interval()
-            own = [
-                one
-                for one in await transaction.links.all()
-                if one.schedule is None and not one.failures and one.next_run_at and one.next_run_at > later
-            ]
-            await transaction.links.put_off([(link.id, later) for link in own])
 
     # --- the archive --------------------------------------------------------------------------------------------
 
@@ -389,12 +249,6 @@ class Links:
                 _own(actor, await transaction.links.locked(link_id))
                 added += await transaction.links.add_items(some)
         return added
-
-
-async def _scope_of(transaction: Transaction, link: Link) -> str:
-    """Of what comes from it: its owner's alone where a secret is needed for it."""
-    is_private = link.cookies is not None or await cookies_for(transaction, link.account_id, link.url) is not None
-    return scope_of(link.account_id, NOWHERE, is_secret=link.url.is_secret or is_private)
 
 
 def _own(actor: Actor, link: Link | None) -> Link:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import importlib
 import logging
 import sqlite3
@@ -12,7 +11,7 @@ import types
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.model import Job
 from storage.database import PRAGMAS, give_subseconds
+from storage.worker_lock import WorkerLock
 
 QUEUE, WORKFLOW, CHORES, SCHEMA = "jobs", "job", "chores", "dbos"
 MESSAGES, MESSAGE = "messages", "webhook"
@@ -35,9 +35,6 @@ APPLICATION_VERSION = "1"
 """A constant: with the default, a hash of the code, queued jobs would stand still after an upgrade."""
 
 SQLITE_EXECUTOR = "local"
-ANY_WORKER = "any"
-"""Names the lock that all workers share: where it is free, none runs."""
-
 LIVE_STATES = frozenset({"ENQUEUED", "PENDING", "DELAYED"})
 QUEUE_THREAD, MESSAGES_THREAD, MANAGER_THREAD = f"queue-worker-{QUEUE}", f"queue-worker-{MESSAGES}", "(queue_thread)"
 """How the engine names the thread that polls our queue, and the one that starts such threads."""
@@ -476,65 +473,6 @@ class JobEngine:
                         await DBOS.resume_workflow_async(workflow.workflow_id, queue_name=workflow.queue_name or QUEUE)
 
 
-class WorkerLock:
-    """PostgreSQL: an advisory lock that says "this worker lives", on a connection of its own."""
-
-    def __init__(self, url: str, executor_id: str) -> None:
-        self._url, self._executor_id = url, executor_id
-        self._connection: Any = None
-
-    async def take(self) -> None:
-        """Raises `OSError` or asyncpg's errors when the database cannot be reached."""
-        self._connection = await asyncpg.connect(self._url)
-        await self._connection.fetchval("select pg_advisory_lock_shared($1)", _lock_key(ANY_WORKER))
-        await self._connection.fetchval("select pg_advisory_lock($1)", _lock_key(self._executor_id))
-
-    async def keep(self, each_round: Callable[[WorkerLock], Awaitable[None]]) -> None:
-        """Look every second; connect and lock again whenever the connection was lost."""
-        try:
-            while True:
-                try:
-                    if self._connection.is_closed():
-                        await self.take()
-                    await each_round(self)
-                except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, sa.exc.SQLAlchemyError) as lost:
-                    log.warning("the database is not reachable for the worker lock", extra={"cause": type(lost).__name__})
-                await asyncio.sleep(1)
-        finally:
-            await self.close()
-
-    async def close(self) -> None:
-        """Lets go of the lock. May be called again."""
-        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            await self._connection.close(timeout=2)
-
-    def of(self, executor_id: str) -> _OtherLock:
-        """Take another worker's lock for a moment, if it is free."""
-        return _OtherLock(self._connection, _lock_key(executor_id))
-
-
-class _OtherLock:
-    def __init__(self, connection: Any, key: int) -> None:
-        self._connection, self._key, self._taken = connection, key, False
-
-    async def __aenter__(self) -> bool:
-        self._taken = bool(await self._connection.fetchval("select pg_try_advisory_lock($1)", self._key))
-        return self._taken
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._taken:
-            await self._connection.fetchval("select pg_advisory_unlock($1)", self._key)
-
-
-async def engine_runs(url: str) -> bool:
-    """PostgreSQL: whether any process works on this database's queue."""
-    connection = await asyncpg.connect(url)
-    try:
-        return not await connection.fetchval("select pg_try_advisory_lock($1)", _lock_key(ANY_WORKER))
-    finally:
-        await connection.close()  # and with it the lock
-
-
 async def forget_work(url: str) -> None:
     """Where no engine runs: remove all that one kept of jobs and messages. There may never have been one."""
     if url.startswith("sqlite:"):
@@ -553,10 +491,6 @@ async def forget_work(url: str) -> None:
         await client.forget()
     finally:
         await client.close()
-
-
-def _lock_key(executor_id: str) -> int:
-    return int.from_bytes(hashlib.sha256(f"magpie.{executor_id}".encode()).digest()[:8], "big", signed=True)
 
 
 def _calm_the_engines_log() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -48,13 +48,6 @@ async def any_source(request: pytest.FixtureRequest, tmp_path: Path, migrated_fi
         place = Place(url, tmp_path / "source")
         yield place
         await place.close()
-
-
-@pytest.fixture(params=KINDS)
-def target_url(request: pytest.FixtureRequest, tmp_path: Path, migrated_file: Path) -> Iterator[str]:
-    server = request.getfixturevalue("postgres") if request.param == "postgresql" else None
-    with prepared_database(request.param, tmp_path / "target", migrated_file, server) as url:
-        yield url
 
 
 @pytest.fixture
@@ -652,35 +645,30 @@ async def test_live_jobs_are_cancelled_and_leave_nothing_in_the_queue(source: Pl
 
 @pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004", "0005"])
 async def test_a_dump_of_an_older_version_is_brought_up_to_date(revision: str, target: Place, tmp_path: Path) -> None:
-    old = tmp_path / "old.db"
-    await upgrade(f"sqlite:///{old}", revision)
-    with closing(sqlite3.connect(old)) as connection:
-        connection.execute(
-            "INSERT INTO download_sessions (id, folder, created_by, closes_with_job, created_at, last_activity)"
-            " VALUES (?, ?, 'api', 0, '2026-01-01 00:00:00.000000', '2026-01-01 00:00:00.000000')",
-            (UUID(int=1).hex, UUID(int=2).hex),
-        )
-        connection.commit()
-        dump = as_dump(connection, revision)
-    (tmp_path / "old.sql").write_bytes(dump)
-    await target.backups.run(tmp_path / "old.sql", Importer())
+    await target.backups.run(await older_dump(tmp_path, revision, created_by="api"), Importer())
     assert [row["id"] for row in (await target.rows())["download_sessions"]] == [UUID(int=1)]
 
 
 async def test_what_means_nothing_is_refused_in_a_dump_of_an_older_version_too(target: Place, tmp_path: Path) -> None:
-    old = tmp_path / "old.db"
-    await upgrade(f"sqlite:///{old}", "0003")
+    dump = await older_dump(tmp_path, "0003", created_by="nobody")
+    with pytest.raises(InvalidDump, match="created_by"):
+        await target.backups.run(dump, Importer())
+    assert target.standstill.asked == []
+
+
+async def older_dump(directory: Path, revision: str, *, created_by: str) -> Path:
+    """Of a database that was never brought further than that, with one download session."""
+    old, dump = directory / "old.db", directory / "old.sql"
+    await upgrade(f"sqlite:///{old}", revision)
     with closing(sqlite3.connect(old)) as connection:
         connection.execute(
             "INSERT INTO download_sessions (id, folder, created_by, closes_with_job, created_at, last_activity)"
-            " VALUES (?, ?, 'nobody', 0, '2026-01-01 00:00:00.000000', '2026-01-01 00:00:00.000000')",
-            (UUID(int=1).hex, UUID(int=2).hex),
+            " VALUES (?, ?, ?, 0, '2026-01-01 00:00:00.000000', '2026-01-01 00:00:00.000000')",
+            (UUID(int=1).hex, UUID(int=2).hex, created_by),
         )
         connection.commit()
-        (tmp_path / "old.sql").write_bytes(as_dump(connection, "0003"))
-    with pytest.raises(InvalidDump, match="created_by"):
-        await target.backups.run(tmp_path / "old.sql", Importer())
-    assert target.standstill.asked == []
+        dump.write_bytes(as_dump(connection, revision))
+    return dump
 
 
 def as_dump(connection: sqlite3.Connection, revision: str) -> bytes:

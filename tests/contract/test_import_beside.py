@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -20,8 +20,8 @@ from asyncpg.transaction import Transaction
 
 from service.audit import Act, Actor
 from service.backup import Importer, ImportState
+from service.due_links import PLACES
 from service.errors import DiskFull, ImportUncertain, InvalidDump, Unavailable
-from service.links import PLACES
 from storage import backup, dumps, swap, tables
 from storage.migrate import DatabaseUnusable, upgrade
 from tests.contract.test_backup import as_dump
@@ -38,6 +38,14 @@ MINE = [{"username": "mine"}, {}]
 MORE_THAN_AT_ONCE = PLACES + 2
 
 
+async def broken_off(work: asyncio.Task[Any], begun: asyncio.Event) -> None:
+    """Cancelled once it is at it."""
+    await begun.wait()
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+
+
 @pytest.fixture
 async def source(tmp_path: Path, migrated_file: Path) -> AsyncIterator[Place]:
     with prepared_database("sqlite", tmp_path / "source", migrated_file, None) as url:
@@ -45,13 +53,6 @@ async def source(tmp_path: Path, migrated_file: Path) -> AsyncIterator[Place]:
         await place.fill(jobs=ENDED)
         yield place
         await place.close()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def target_url(request: pytest.FixtureRequest, tmp_path: Path, migrated_file: Path) -> Iterator[str]:
-    server = request.getfixturevalue("postgres") if request.param == "postgresql" else None
-    with prepared_database(request.param, tmp_path / "target", migrated_file, server) as url:
-        yield url
 
 
 @pytest.fixture
@@ -105,10 +106,7 @@ async def test_an_import_that_is_broken_off_in_the_swap_is_done(source: Place, t
 
     monkeypatch.setattr(target.dumps, "swap", slow)
     work = asyncio.create_task(target.backups.run(dump, Importer()))
-    await begun.wait()
-    work.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await work
+    await broken_off(work, begun)
     last = await target.backups.last()
     assert (last.state, last.kept_as) == (ImportState.DONE, f"backups/{kept(target)[0].name}")
     assert await is_replaced(target)
@@ -128,10 +126,7 @@ async def test_what_was_replaced_is_kept_though_nobody_waits_for_the_swap(
 
     monkeypatch.setattr(swap, "moved", told)
     work = asyncio.create_task(scratch.take_over(target.clock.now()))
-    await begun.wait()
-    work.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await work
+    await broken_off(work, begun)
     await scratch.discard()
     assert bool(kept(target)) is await is_replaced(target)
 
@@ -147,10 +142,7 @@ async def test_an_import_that_is_broken_off_before_has_changed_nothing(
 
     monkeypatch.setattr(target.standstill, "begin", never_ends)
     work = asyncio.create_task(target.backups.run(dump, Importer()))
-    await begun.wait()
-    work.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await work
+    await broken_off(work, begun)
     last = await target.backups.last()
     assert (last.state, last.message) == (ImportState.FAILED, "It was broken off. Nothing was changed.")
     assert not await is_replaced(target)
@@ -408,7 +400,7 @@ async def test_links_that_were_claimed_before_are_not_looked_at_after(database_u
             url = f"{CHANNEL}/{number}"
             house.web.channels[url], house.web.slow[url] = [], asyncio.Event()
             await street.add(url)
-        ticking = asyncio.create_task(street.links.tick())
+        ticking = asyncio.create_task(street.links.due.tick())
         async with asyncio.timeout(30):
             while len(house.web.listed) < PLACES:
                 await asyncio.sleep(0.01)
@@ -417,4 +409,4 @@ async def test_links_that_were_claimed_before_are_not_looked_at_after(database_u
         house.web.slow.clear()
         async with house.database.writer.begin() as connection:  # their numbers are others' now, who are not due
             await connection.execute(sa.update(tables.links).values(next_run_at=None))
-        assert await street.links.tick() == 0
+        assert await street.links.due.tick() == 0

@@ -82,7 +82,7 @@ class Street:
     async def looked(self, *, after: timedelta = timedelta(0)) -> list[Job]:
         """What is due is looked at, and what it found has come. Returns the looks that left something."""
         self.house.clock.move(after)
-        await self.links.tick()
+        await self.links.due.tick()
         for _ in range(3000):
             async with self.house.database.read() as transaction:
                 if not await transaction.jobs.live():
@@ -229,7 +229,7 @@ async def test_what_comes_while_earlier_items_are_under_way_is_found(street: Str
     street.publishes(1)
     link = await street.add()
     street.house.web.gate = asyncio.Event()
-    await street.links.tick()
+    await street.links.due.tick()
     await street.house.web.reached.wait()
     street.publishes(2)
     look = await street.links.trigger(street.owner, link.id)
@@ -554,12 +554,12 @@ async def test_a_slow_site_holds_up_no_other_links(street: Street) -> None:
     web.channels[f"{CHANNEL}/slow"], web.slow[f"{CHANNEL}/slow"] = [], asyncio.Event()
     slow = await street.add(f"{CHANNEL}/slow")
     web.reached.clear()
-    first = asyncio.create_task(street.links.tick())
+    first = asyncio.create_task(street.links.due.tick())
     await web.reached.wait()
     street.house.clock.move(timedelta(minutes=61))
     async with asyncio.timeout(30):
         while (await street.see(quick)).link.last_checked_at != street.house.clock.now():
-            await street.links.tick()
+            await street.links.due.tick()
     assert not first.done()
     web.slow[f"{CHANNEL}/slow"].set()
     await first
@@ -572,7 +572,7 @@ async def test_a_link_that_gets_another_owner_while_it_is_looked_at_is_looked_at
     web, other = street.house.web, await street_of(street.house, "bob")
     web.slow[CHANNEL] = asyncio.Event()
     link = await street.add()
-    look = asyncio.create_task(street.links.tick())
+    look = asyncio.create_task(street.links.due.tick())
     await web.reached.wait()
     async with street.house.database.writer.begin() as connection:
         await connection.execute(sa.update(tables.links).values(account_id=other.owner.account_id))
@@ -587,8 +587,8 @@ async def test_a_link_that_gets_another_owner_while_it_is_looked_at_is_looked_at
 async def test_a_changed_interval_counts_at_once(street: Street) -> None:
     street.publishes(1)
     link = await street.watched()
-    street.links._interval = lambda: timedelta(minutes=5)
-    await street.links.reschedule()
+    street.links.due._interval = lambda: timedelta(minutes=5)
+    await street.links.due.reschedule()
     due = (await street.see(link)).link.next_run_at
     assert due == street.house.clock.now() + timedelta(minutes=5)
 
@@ -662,7 +662,7 @@ async def test_what_is_under_way_for_a_deleted_link_ends(street: Street) -> None
     street.publishes(1)
     link = await street.add()
     street.house.web.gate = asyncio.Event()
-    await street.links.tick()
+    await street.links.due.tick()
     await street.house.web.reached.wait()
     await street.links.remove(street.owner, link.id)
     street.house.web.gate.set()
@@ -781,7 +781,7 @@ async def stored_cookies(street: Street) -> str:
 async def test_a_crash_between_look_and_download_loses_and_doubles_nothing(street: Street) -> None:
     street.publishes(1, 2)
     await street.add()
-    await street.links.tick()
+    await street.links.due.tick()
     await street.house.stop()
     await street.house.start()
     again = Street(street.house, street.owner)

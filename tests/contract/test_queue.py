@@ -20,7 +20,8 @@ from service.selection import Selection
 from storage import queue
 from storage.database import SqlDatabase
 from storage.migrate import upgrade
-from storage.queue import JobEngine, WakeableEvent, WorkerLock, engine_runs, workflow_id
+from storage.queue import JobEngine, WakeableEvent, workflow_id
+from storage.worker_lock import WorkerLock, engine_runs
 from tests.support.database import postgres_database
 from tests.support.fakes import FakeClock
 from tests.support.house import House, living

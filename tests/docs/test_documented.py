@@ -112,7 +112,7 @@ def api(tmp_path: Path) -> Iterator[Api]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     try:
-        yield Service(Config(_env_file=None, data_dir=tmp_path / "data"))._api()
+        yield Service(Config(_env_file=None, data_dir=tmp_path / "data")).routes().api()
     finally:
         root.handlers = handlers
         root.setLevel(level)

@@ -61,7 +61,9 @@ def test_none_of_it_was_an_error_of_ours_or_left_anything(service: Running) -> N
     # Links may be to any host, and there is none that could be reached: that is all that may have become of a look at one. Some looks
     # went with the account that they were for.
     others = {str(UUID(row["id"])) for row in service.rows("select id from jobs where origin <> 'link'")}
-    assert [line for line in told if (line["event"], line.get("code"), line.get("job_id") in others) != ("job failed", "network", False)] == []
+    assert [
+        line for line in told if (line["event"], line.get("code"), line.get("job_id") in others) != ("job failed", "network", False)
+    ] == []
     assert service.rows("select id from jobs where origin = 'link' and (parent_id is not null or error_code <> 'network')") == []
     assert service.rows("select id from jobs where origin not in ('chat', 'link')") == []  # the chat's are sample posts that were forwarded
     assert service.untidy() == []

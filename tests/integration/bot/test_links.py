@@ -50,7 +50,7 @@ async def watches(house: ChatHouse, *numbers: int) -> User:
 
 async def looked(house: ChatHouse, *, after: timedelta = timedelta(0)) -> None:
     house.chat_clock.move(after)
-    await house.watched.tick()
+    await house.watched.due.tick()
 
 
 async def link_of(house: ChatHouse) -> Link:
