@@ -352,12 +352,17 @@ asyncio.run(main())
 """
 
 
-def age_of(pid: int) -> float:
-    """Seconds; of one that is gone, endless."""
+def has_begun(pid: int) -> bool:
+    """Whether it is past its first line, where it asks to end with its parent: it has waited for something of its own will since it was
+    made, however long it got no processor. Of one that is gone, yes.
+    """
     try:
-        return time.time() - psutil.Process(pid).create_time()
+        process = psutil.Process(pid)
+        return time.time() - process.create_time() > 0.5 and (
+            process.num_ctx_switches().voluntary > 0 or sum(process.cpu_times()[:2]) > 0.1
+        )
     except psutil.NoSuchProcess:
-        return float("inf")
+        return True
 
 
 @pytest.mark.parametrize("phase", ["downloading", "converting"])
@@ -370,7 +375,7 @@ async def test_kill_9_of_the_service_leaves_no_process(bench: Bench, tmp_path: P
         while phase not in (await service.stdout.readline()).decode():
             pass
     # One that is stopped between its fork and its first line cannot have asked to end with its parent yet.
-    await until(lambda: all(age_of(pid) > 0.5 for pid in descendants(service.pid)))
+    await until(lambda: all(has_begun(pid) for pid in descendants(service.pid)))
     family = descendants(service.pid)
     assert len(family) >= 4
     # Stopped, they cannot end by themselves, as a conversion would that is nearly done: only the kernel's kill ends them.
