@@ -64,6 +64,8 @@ class Server:
         except Refused as refusal:
             self._scene.journal.refused(name, arguments.as_json(), refusal)
             return _answer(refusal.as_json())
+        except ConnectionResetError:  # the bot stopped in the middle of what it asked
+            return _answer(bad_request("the connection was lost").as_json())
         finally:
             for upload in uploads.values():
                 if not upload.taken:

@@ -130,6 +130,7 @@ def on_a_terminal(place: Running, *arguments: str, typed: list[str]) -> tuple[in
     """The exit status, and all that was on the screen; each line is typed when a password is asked for."""
     child, terminal = pty.fork()
     if child == 0:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # as in a shell: what runs in the background may ignore it
         os.chdir(place.directory)
         os.execve(MAGPIE, [str(MAGPIE), *arguments], place.environment)
     screen = b""

@@ -206,6 +206,19 @@ async def test_upload_that_breaks_off_leaves_nothing_on_disk(api: BotApi, alice:
     assert api.sent(alice.id) == []
 
 
+async def test_a_call_that_breaks_off_is_no_error_of_the_server(api: BotApi, bot: Bot, caplog: pytest.LogCaptureFixture) -> None:
+    address = api.base.removeprefix("http://").split(":")
+    _, writer = await asyncio.open_connection(address[0], int(address[1]))
+    kind = "Content-Type: application/x-www-form-urlencoded"
+    writer.write(f"POST /bot{api.token}/sendMessage HTTP/1.1\r\nHost: x\r\n{kind}\r\nContent-Length: 1000\r\n\r\nchat_id=".encode())
+    await writer.drain()
+    await bot.get_me()  # by now the call has begun
+    writer.close()
+    await writer.wait_closed()
+    await bot.get_me()
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 async def test_large_file_is_not_handed_out_by_its_path_either(api: BotApi, alice: User) -> None:
     sent = await alice.sends("document", bytes(2_000_001), name="a.bin")
     path = api.scene.files.renewed(sent["document"]).shown_path
