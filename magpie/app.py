@@ -35,7 +35,7 @@ from magpie.parts import (
     make_secrets,
 )
 from magpie.people import make_people
-from magpie.routes import Routes, machine_trust
+from magpie.routes import Routes, trust_of
 from magpie.standstill import ServiceStandstill
 from scraper.posting import GuardedPosts
 from service.backup import Backups
@@ -64,7 +64,6 @@ from storage.migrate import DatabaseUnusable, upgrade
 from storage.opened_sessions import SqlOpenedSessions
 from storage.queue import JobEngine
 from storage.sweeping import SqlSweeping
-from webapi.auth import LocalTrust
 from webapi.chat_room import Sample
 from webapi.feeds import FeedAddresses
 from webapi.in_flight import InFlight
@@ -304,9 +303,6 @@ class Service:
         host = "localhost" if self.config.listens_on_loopback_only else self.config.hosts[0]
         return f"http://{f'[{host}]' if ':' in host else host}:{self.config.port}"
 
-    def _trust(self) -> LocalTrust | None:
-        return machine_trust(self.config) if self.config.trust_local else None
-
     # --- the chat -------------------------------------------------------------------------------------------------
 
     def _telegram_chat(self) -> TelegramChat | None:
@@ -316,7 +312,7 @@ class Service:
 
     def _local_chat(self, samples: Sequence[Sample] | None) -> LocalChat | None:
         """Never beside a token, and only where nobody but this machine's user can reach it."""
-        if self.config.bot_token is not None or self._trust() is None:
+        if self.config.bot_token is not None or trust_of(self.config) is None:
             return None
         directory = self.config.data_dir.absolute() / "chat"
         return LocalChat(directory) if samples is None else LocalChat(directory, samples=samples)
@@ -430,7 +426,7 @@ class Service:
 
     async def _tell_setup_code(self) -> None:
         """Where nobody is trusted without a credential, the first account cannot be made otherwise."""
-        if self._trust() is None and not self.config.setup_code and await self.people.accounts.needs_first_user():
+        if trust_of(self.config) is None and not self.config.setup_code and await self.people.accounts.needs_first_user():
             say(f"Nobody has an account yet. The first one is made with this set-up code: {self.people.setup_code}")
 
     async def _stop_people(self) -> None:

@@ -75,6 +75,11 @@ def machine_trust(config: Config) -> LocalTrust | None:
     return local_trust(enabled=True, listen=config.hosts, public_urls=(config.public_url, config.webhook_url))
 
 
+def trust_of(config: Config) -> LocalTrust | None:
+    """Whom a request without a credential is from; None where nobody is trusted without one."""
+    return machine_trust(config) if config.trust_local else None
+
+
 @dataclass(kw_only=True)
 class Routes:
     """The parts that requests reach. `chat` is the chat of the moment: an import takes another one."""
@@ -113,8 +118,7 @@ class Routes:
 
     def authenticator(self) -> Authenticator:
         """Of every request."""
-        trust = machine_trust(self.config) if self.config.trust_local else None
-        return Authenticator(trust=trust, credentials=self._credentials, trusted_proxies=self._proxies)
+        return Authenticator(trust=trust_of(self.config), credentials=self._credentials, trusted_proxies=self._proxies)
 
     def api(self) -> Api:
         """All routes, each with what the document says of it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -35,7 +34,6 @@ from service.schedule import Schedule
 from service.selection import MediaType, Selection
 from service.watched import MOST_ITEMS, ItemState, Link, LinkItem, LinkState, LinkType, first_name
 
-log = logging.getLogger("magpie.links")
 MOST_LINKS = 1000
 """Of an account with limits."""
 AT_A_TIME = 2000
@@ -68,7 +66,7 @@ class Links:
         interval: Callable[[], timedelta],
     ) -> None:
         self._database, self._downloads, self._fetcher, self._events = database, downloads, fetcher, events
-        self._clock, self._ids = clock, ids
+        self._clock = clock
         self._orders, self._jobs = ItemOrders(quota, ids), LinkJobs(clock, ids)
         self.due = DueLinks(database=database, parts=lambda: downloads.parts, jobs=self._jobs, clock=clock, interval=interval)
 
